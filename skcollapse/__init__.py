@@ -1,0 +1,7 @@
+"""Classifiers with a fixed geometry and measures of neural collapse.
+
+Where should the classes sit, how are features brought there, and how far are they
+from it?
+"""
+
+__version__ = "0.1.0.dev0"

@@ -1,0 +1,69 @@
+"""Losses: what pulls features towards the class vectors of a target.
+
+A new loss is one file with a subclass of :class:`Loss` and one line in ``LOSSES``.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from skcollapse.losses._base import Loss
+from skcollapse.losses.cross_entropy import CrossEntropy
+from skcollapse.losses.dot_regression import DotRegression
+from skcollapse.losses.normalised import NONL, NTCE
+from skcollapse.losses.squared import SquaredError
+
+__all__ = [
+    "LOSSES",
+    "NONL",
+    "NTCE",
+    "CrossEntropy",
+    "DotRegression",
+    "Loss",
+    "SquaredError",
+    "get_loss",
+]
+
+LOSSES: dict[str, Callable[[], Loss]] = {
+    "cross_entropy": CrossEntropy,
+    "logit_adjusted": partial(CrossEntropy, logit_adjustment=1.0),
+    "dot_regression": DotRegression,
+    "squared": SquaredError,
+    "ntce": NTCE,
+    "nonl": NONL,
+}
+
+
+def get_loss(loss: str | Loss) -> Loss:
+    """Return the loss of a name, or the instance itself.
+
+    Parameters
+    ----------
+    loss : str or Loss
+        A name in ``LOSSES``, which stands for default parameters, or an instance.
+
+    Returns
+    -------
+    Loss
+
+    Raises
+    ------
+    ValueError
+        If no loss has that name.
+    TypeError
+        If ``loss`` is neither a name nor an instance.
+
+    Examples
+    --------
+    >>> get_loss("logit_adjusted")
+    CrossEntropy(scale=None, logit_adjustment=1.0)
+    >>> get_loss(NTCE(temperature=0.2))
+    NTCE(temperature=0.2)
+    """
+    if isinstance(loss, Loss):
+        return loss
+    names = ", ".join(LOSSES)
+    if not isinstance(loss, str):
+        raise TypeError(f"loss must be one of {names}, or a Loss; got {loss!r}")
+    if loss not in LOSSES:
+        raise ValueError(f"Unknown loss {loss!r}; choose one of {names}, or a Loss")
+    return LOSSES[loss]()

@@ -1,0 +1,113 @@
+"""The base class of the losses, which is also the way to write a new one."""
+
+import torch
+from torch import Tensor
+
+from skcollapse.losses._numerics import weighted_mean
+
+
+class Loss:
+    """A pull of features towards the class vectors of a target.
+
+    To add a loss: subclass it as a frozen dataclass whose fields are its parameters,
+    declare what it needs with the attributes below, write ``per_sample`` (or
+    ``over_batch`` if samples do not simply average) and give it one line in ``LOSSES``.
+
+    Attributes
+    ----------
+    vectors : {"classifier", "means"}
+        The class vectors of the target that the loss is computed against.
+    unit_features : bool
+        Only the direction of a feature counts, so prediction normalises features too.
+    convex : bool
+        Convex in the features: a quasi-Newton method reaches the one optimum.
+    needs_prior : bool
+        ``log_prior`` must be given.
+    contrasts_samples : bool
+        The pull on one sample depends on the features of the others in the batch.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> import torch
+    >>> @dataclass(frozen=True)
+    ... class AbsoluteError(Loss):
+    ...     scale: float = 1.0
+    ...     vectors = "means"
+    ...     convex = True
+    ...
+    ...     def per_sample(self, features, y, class_vectors, log_prior):
+    ...         return self.scale * (features - class_vectors[y]).abs().sum(dim=1)
+    >>> loss = AbsoluteError(scale=2.0)
+    >>> loss(torch.zeros(2, 3), torch.tensor([0, 1]), torch.eye(3))
+    tensor(2.)
+    """
+
+    vectors: str = "classifier"
+    unit_features: bool = False
+    convex: bool = False
+    needs_prior: bool = False
+    contrasts_samples: bool = False
+
+    def curvature(self, class_vectors):
+        """Return roughly the mean second derivative in the features, as a float.
+
+        It sets the length of a solver's first step, and nothing else.
+        """
+        return 1.0
+
+    def per_sample(self, features, y, class_vectors, log_prior):
+        """Return the (n,) losses of the samples, each computed without the others."""
+        raise NotImplementedError
+
+    def over_batch(self, features, y, class_vectors, sample_weight, log_prior):
+        """Return the loss of the batch: the weighted mean over its samples."""
+        losses = self.per_sample(features, y, class_vectors, log_prior)
+        return weighted_mean(losses, sample_weight)
+
+    def __call__(
+        self,
+        features: Tensor,
+        y: Tensor,
+        class_vectors: Tensor,
+        sample_weight: Tensor | None = None,
+        log_prior: Tensor | None = None,
+    ) -> Tensor:
+        """Compute the loss of a batch.
+
+        Weights are multiplicities: an integer weight is a row repeated so many times,
+        a zero weight an absent row, and a batch without rows has the loss 0. Half
+        precision is computed, and returned, in float32.
+
+        Parameters
+        ----------
+        features : tensor of shape (n, d), floating point
+        y : tensor of shape (n,), int64
+            Class indices in [0, K).
+        class_vectors : tensor of shape (K, d), floating point
+        sample_weight : tensor of shape (n,) or None, default=None
+            Non-negative weights; None weighs every row 1.
+        log_prior : tensor of shape (K,) or None, default=None
+            Logarithms of the class frequencies.
+
+        Returns
+        -------
+        scalar tensor
+            Float64 for float64 features, else float32.
+
+        Raises
+        ------
+        ValueError
+            If the loss needs ``log_prior`` and it is None.
+        """
+        if self.needs_prior and log_prior is None:
+            raise ValueError(f"{self!r} needs log_prior, the log class frequencies")
+        dtype = torch.promote_types(features.dtype, torch.float32)
+        features, class_vectors = features.to(dtype), class_vectors.to(dtype)
+        if sample_weight is not None:
+            sample_weight = sample_weight.to(dtype)
+        if log_prior is not None:
+            log_prior = log_prior.to(dtype)
+        # Autocast would take the similarities back to half precision.
+        with torch.autocast(features.device.type, enabled=False):
+            return self.over_batch(features, y, class_vectors, sample_weight, log_prior)

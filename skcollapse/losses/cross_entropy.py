@@ -1,0 +1,101 @@
+"""Cross-entropy, on raw or cosine logits, with logit adjustment."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from skcollapse.losses._base import Loss
+from skcollapse.losses._numerics import check_positive, unit_rows
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    r"""Softmax cross-entropy with the class vectors as the classifier.
+
+    .. math::
+
+        -\log \frac{\exp(z_y + \tau \log \pi_y)}{\sum_k \exp(z_k + \tau \log \pi_k)}
+
+    with logits :math:`z_k = w_k^\top h`, or :math:`s \cos(w_k, h)` if a scale s is
+    given, and class frequencies :math:`\pi`.
+
+    Parameters
+    ----------
+    scale : float or None, default=None
+        None takes features and class vectors as they are, which is convex in the
+        features; a number looks at their cosine only and multiplies it.
+    logit_adjustment : float, default=0.0
+        The strength τ. At 1 the model is trained for the balanced error, and the
+        loss is the balanced softmax of [2]_; other than 0 it needs ``log_prior``.
+
+    Raises
+    ------
+    ValueError
+        If ``scale`` is not positive and finite, or ``logit_adjustment`` not finite.
+
+    References
+    ----------
+    .. [1] Menon et al., "Long-tail learning via logit adjustment", ICLR 2021,
+       equation (10), arXiv:2007.07314.
+    .. [2] Ren et al., "Balanced meta-softmax for long-tailed visual recognition",
+       NeurIPS 2020, arXiv:2007.10740.
+
+    Examples
+    --------
+    >>> import torch
+    >>> features, y = torch.tensor([[2.0, 0.0], [0.0, 2.0]]), torch.tensor([0, 1])
+    >>> CrossEntropy()(features, y, torch.eye(2))
+    tensor(0.1269)
+    >>> log_prior = torch.tensor([0.9, 0.1]).log()
+    >>> CrossEntropy(logit_adjustment=1.0)(features, y, torch.eye(2), None, log_prior)
+    tensor(0.4058)
+    """
+
+    scale: float | None = None
+    logit_adjustment: float = 0.0
+
+    def __post_init__(self):
+        """Check the parameters."""
+        if self.scale is not None:
+            check_positive("scale", self.scale)
+        if not math.isfinite(self.logit_adjustment):
+            raise ValueError(
+                f"logit_adjustment must be finite; got {self.logit_adjustment!r}"
+            )
+
+    @property
+    def unit_features(self):
+        """Whether the logits are cosines."""
+        return self.scale is not None
+
+    @property
+    def convex(self):
+        """Whether the logits are linear in the features."""
+        return self.scale is None
+
+    @property
+    def needs_prior(self):
+        """Whether the logits are adjusted."""
+        return self.logit_adjustment != 0
+
+    def curvature(self, class_vectors):
+        """Return the mean curvature at equal probabilities: tr(WᵀPW) / (K d)."""
+        if self.unit_features:
+            return 1.0
+        centred = class_vectors - class_vectors.mean(dim=0)
+        return float(centred.square().mean())
+
+    def per_sample(self, features, y, class_vectors, log_prior):
+        """Return the (n,) cross-entropies of the samples."""
+        if self.scale is not None:
+            features = unit_rows(features)
+            class_vectors = self.scale * unit_rows(class_vectors)
+        if self.needs_prior:
+            # One n × K matrix, not a second one for the sum.
+            adjustment = self.logit_adjustment * log_prior
+            logits = torch.addmm(adjustment, features, class_vectors.T)
+        else:
+            logits = features @ class_vectors.T
+        return F.cross_entropy(logits, y, reduction="none")

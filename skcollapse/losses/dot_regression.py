@@ -1,0 +1,89 @@
+"""Dot regression: the inner product with one's own class vector, and nothing else."""
+
+import math
+from dataclasses import dataclass
+
+from skcollapse.losses._numerics import check_positive, safe_norms, unit_rows
+from skcollapse.losses._weighting import WeightedLoss
+
+
+@dataclass(frozen=True)
+class DotRegression(WeightedLoss):
+    r"""Squared error of the inner product of a feature with its class vector.
+
+    .. math::
+
+        \frac{1}{2 D} \left(w_y^\top h - \sqrt{E_W E_H}\right)^2, \qquad
+        \|h\|^2 = E_H, \quad \|w_k\|^2 = E_W
+
+    Features and class vectors are scaled to these lengths first, so class vectors of
+    unequal norms, such as those of SELI, lend their directions only. There is no push
+    away from the other classes: the geometry of the target already separates them.
+
+    Parameters
+    ----------
+    weighting : {"sample", "class"}, default="sample"
+        "sample" is the mean over samples, as in the paper. "class" gives every class
+        present in the batch the same total weight, as the released code does: sample
+        weights then count within a class only, so class weights cancel.
+    denominator : {"paper", "code"}, default="paper"
+        D is √(E_W E_H) in the paper and √E_H in the released code.
+    feature_energy : float, default=1.0
+        E_H, the squared norm of the features.
+    vector_energy : float, default=1.0
+        E_W, the squared norm of the class vectors.
+
+    Raises
+    ------
+    ValueError
+        If ``weighting`` or ``denominator`` is unknown, or an energy is not positive
+        and finite.
+
+    Notes
+    -----
+    The loss is ½ √(E_W E_H) (cos(w_y, h) − 1)², and √E_W times that with
+    ``denominator="code"``: the energies set the size of the gradient, not the optimum.
+
+    References
+    ----------
+    .. [1] Yang et al., "Inducing neural collapse in imbalanced learning: do we really
+       need a learnable classifier at the end of deep neural network?", NeurIPS 2022,
+       the loss L_DR, arXiv:2203.09081.
+
+    Examples
+    --------
+    >>> import torch
+    >>> features, y = torch.tensor([[2.0, 0.0], [3.0, 4.0]]), torch.tensor([0, 0])
+    >>> DotRegression()(features, y, torch.eye(2))
+    tensor(0.0400)
+    >>> more = torch.tensor([[0.0, 0.0]])  # cosine 0 with the second class
+    >>> features, y = torch.cat([features, more]), torch.tensor([0, 0, 1])
+    >>> DotRegression(weighting="class")(features, y, torch.eye(2))
+    tensor(0.2700)
+    """
+
+    denominator: str = "paper"
+    feature_energy: float = 1.0
+    vector_energy: float = 1.0
+
+    vectors = "means"
+    unit_features = True
+
+    def __post_init__(self):
+        """Check the parameters."""
+        super().__post_init__()
+        if self.denominator not in ("paper", "code"):
+            raise ValueError(
+                f"denominator must be 'paper' or 'code'; got {self.denominator!r}"
+            )
+        check_positive("feature_energy", self.feature_energy)
+        check_positive("vector_energy", self.vector_energy)
+
+    def per_sample(self, features, y, class_vectors, log_prior):
+        """Return the (n,) squared errors of the inner products."""
+        length = math.sqrt(self.feature_energy)
+        optimum = math.sqrt(self.vector_energy) * length
+        dot = (features * unit_rows(class_vectors)[y]).sum(dim=1)
+        cosine = dot / safe_norms(features)  # n quotients, not n × d
+        denominator = optimum if self.denominator == "paper" else length
+        return (optimum * cosine - optimum).square() / (2 * denominator)

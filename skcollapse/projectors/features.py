@@ -1,0 +1,86 @@
+"""The features that a linear projector sees: scaled rows, and a kernel beside them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skcollapse.projectors.fitted import KernelExpansion, LinearProjection
+from skcollapse.projectors.kernel import NystroemBlock, draw_landmarks, fit_nystroem
+from skcollapse.projectors.scaling import fit_scaling
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """From rows of X to features of mean zero.
+
+    Parameters
+    ----------
+    center, scale : ndarrays of shape (p,)
+    kernel : NystroemBlock or None
+        Kernel features that stand beside the scaled ones.
+    """
+
+    center: np.ndarray
+    scale: np.ndarray
+    kernel: NystroemBlock | None = None
+
+    def __call__(self, X):
+        """Return the (n, q) features of the rows of X."""
+        scaled = X - self.center
+        scaled /= self.scale
+        return scaled if self.kernel is None else np.hstack([scaled, self.kernel(scaled)])
+
+    def pull_back(self, coef, intercept):
+        """Return an affine map of the features as a projection of X itself.
+
+        Parameters
+        ----------
+        coef : ndarray of shape (q, d)
+        intercept : ndarray of shape (d,)
+
+        Returns
+        -------
+        LinearProjection
+        """
+        dtype, n_linear = self.center.dtype, len(self.center)
+        linear = coef[:n_linear] / self.scale[:, None].astype(np.float64)
+        intercept = intercept - self.center @ linear
+        kernels = ()
+        if self.kernel is not None:
+            block = self.kernel
+            intercept = intercept - block.mean @ coef[n_linear:]
+            dual = (block.whitening @ coef[n_linear:]).astype(dtype)
+            kernels = (
+                KernelExpansion(
+                    self.center, self.scale, block.landmarks, block.gamma, dual
+                ),
+            )
+        return LinearProjection(linear.astype(dtype), intercept.astype(dtype), kernels)
+
+
+def fit_feature_map(X, y, weight, *, scaling, kernel, seed):
+    """Fit the scaling of the features, and their kernel block if one is wanted.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, p), floating point
+    y : ndarray of shape (n,), int
+        Class indices: landmarks are drawn from every class.
+    weight : ndarray of shape (n,)
+        Weights of the rows, of sum 1.
+    scaling : {"global", "standard", None}
+    kernel : bool
+    seed : int
+        For the draw of the landmarks.
+
+    Returns
+    -------
+    FeatureMap
+    """
+    center, scale = fit_scaling(X, weight, scaling)
+    linear = FeatureMap(center, scale)
+    if not kernel:
+        return linear
+    scaled = linear(X)
+    landmarks = scaled[draw_landmarks(X, y, seed)]
+    return FeatureMap(center, scale, fit_nystroem(scaled, weight, landmarks))

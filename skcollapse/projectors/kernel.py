@@ -1,0 +1,107 @@
+"""Nyström features of the Gaussian kernel, with landmarks from every class."""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+
+from skcollapse.projectors.fitted import rbf
+
+# One landmark for so many distinct rows, but no more than this.
+_ROWS_PER_LANDMARK = 5
+_MOST_LANDMARKS = 1000
+# Eigenvalues of the landmarks' kernel below this share of the largest are noise.
+_RANK_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class NystroemBlock:
+    """Gaussian-kernel features of scaled rows, centred and of a given size.
+
+    Parameters
+    ----------
+    landmarks : ndarray of shape (m, p)
+        Scaled rows.
+    gamma : float
+    whitening : ndarray of shape (m, r)
+        Maps kernel values to features, so that features of landmarks have their
+        kernel as inner products.
+    mean : ndarray of shape (r,)
+        Mean of the features in training.
+    """
+
+    landmarks: np.ndarray
+    gamma: float
+    whitening: np.ndarray
+    mean: np.ndarray
+
+    def __call__(self, scaled):
+        """Return the (n, r) features of scaled rows."""
+        features = rbf(scaled, self.landmarks, self.gamma) @ self.whitening
+        features -= self.mean
+        return features
+
+
+def count_landmarks(X):
+    """Return how many landmarks suit the rows of X: none for a handful of rows."""
+    return min(len(X) // _ROWS_PER_LANDMARK, _MOST_LANDMARKS)
+
+
+def draw_landmarks(X, y, seed):
+    """Draw distinct rows of X, as evenly from the classes as their sizes allow.
+
+    Rows are drawn in the order of a hash of what they hold. So neither their order nor
+    repetitions matter, and a row of weight two counts as one that stands twice.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, p)
+    y : ndarray of shape (n,), int
+    seed : int
+
+    Returns
+    -------
+    ndarray of shape (m,), int
+        Rows of X.
+    """
+    key = seed.to_bytes(8, "little")
+    digests = np.array([blake2b(row, digest_size=8, key=key).digest() for row in X])
+    _, distinct = np.unique(digests, return_index=True)
+    # The place of each row within its class: taking rows by it is taking turns.
+    by_class = distinct[np.argsort(y[distinct], kind="stable")]
+    sizes = np.unique(y[distinct], return_counts=True)[1]
+    turn = np.concatenate([np.arange(size) for size in sizes])
+    return by_class[np.argsort(turn, kind="stable")][: max(1, count_landmarks(distinct))]
+
+
+def fit_nystroem(scaled, weight, landmarks):
+    """Fit the features so that their mean squared norm is that of the scaled rows.
+
+    Parameters
+    ----------
+    scaled : ndarray of shape (n, p)
+    weight : ndarray of shape (n,)
+        Weights of the rows, of sum 1.
+    landmarks : ndarray of shape (m, p)
+        Some of the scaled rows.
+
+    Returns
+    -------
+    NystroemBlock
+    """
+    size = float(weight @ np.einsum("ij,ij->i", scaled, scaled))
+    # Two rows drawn at random are at the squared distance 2 · size on average.
+    gamma = 0.5 / size if size else 1.0
+    exact = landmarks.astype(np.float64)
+    values, vectors = np.linalg.eigh(rbf(exact, exact, gamma))
+    kept = values > _RANK_TOLERANCE * values[-1]
+    whitening = (vectors[:, kept] / np.sqrt(values[kept])).astype(scaled.dtype)
+    features = rbf(scaled, landmarks, gamma) @ whitening
+    mean = weight @ features
+    features -= mean
+    spread = float(weight @ np.einsum("ij,ij->i", features, features))
+    ratio = np.sqrt(size / spread) if spread else 1.0
+    dtype = scaled.dtype
+    return NystroemBlock(
+        landmarks, gamma, (ratio * whitening).astype(dtype), (ratio * mean).astype(dtype)
+    )

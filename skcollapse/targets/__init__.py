@@ -1,0 +1,19 @@
+"""Where the classes should sit: fixed geometries of class vectors and class means.
+
+A target is a function from class sizes to a `ClassGeometry`. To add one, write it in a
+file of its own with a ``build(class_counts, n_components, random_state)`` and enter
+that in `TARGETS`: the conformance tests go through the registry.
+"""
+
+from skcollapse.targets import _etf, _seli
+from skcollapse.targets._etf import simplex_etf
+from skcollapse.targets._geometry import ClassGeometry
+from skcollapse.targets._procrustes import nearest_etf
+from skcollapse.targets._seli import seli
+
+__all__ = ["TARGETS", "ClassGeometry", "nearest_etf", "seli", "simplex_etf"]
+
+TARGETS = {
+    "etf": _etf.build,
+    "seli": _seli.build,
+}

@@ -1,0 +1,77 @@
+"""The simplex equiangular tight frame."""
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from skcollapse.targets._frames import (
+    centred_frame,
+    check_n_classes,
+    check_n_components,
+)
+from skcollapse.targets._geometry import ClassGeometry
+
+
+def simplex_etf(n_classes, n_components=None, *, random_state=None):
+    r"""Draw a randomly turned simplex equiangular tight frame (ETF).
+
+    The rows are :math:`\sqrt{K/(K-1)}\, (I - \mathbf{1}\mathbf{1}^\top\!/K)\, U^\top`
+    (Definition 1 of [1]_) with :math:`U` Haar-uniform: unit vectors that sum to zero,
+    every two of them at a cosine of :math:`-1/(K-1)`, the largest angle that
+    :math:`K` vectors can share.
+
+    Parameters
+    ----------
+    n_classes : int
+        Number of class vectors, :math:`K \geq 2`.
+    n_components : int, default=None
+        Their dimension, :math:`d \geq K - 1`. None stands for :math:`K - 1`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the rotation. Pass an int for the same frame at every call.
+
+    Returns
+    -------
+    etf : ndarray of shape (n_classes, n_components), dtype float64
+        Class vectors as rows.
+
+    Raises
+    ------
+    ValueError
+        If `n_classes` is below 2 or `n_components` below ``n_classes - 1``.
+
+    See Also
+    --------
+    nearest_etf : The ETF closest to given class means.
+    seli : What takes the place of the ETF when classes differ in size.
+
+    Notes
+    -----
+    The peak memory is about three arrays of the size of the result.
+
+    References
+    ----------
+    .. [1] Yang, Chen, Li, Xie, Lin and Tao, "Inducing Neural Collapse in Imbalanced
+       Learning: Do We Really Need a Learnable Classifier at the End of Deep Neural
+       Network?", NeurIPS 2022. arXiv:2203.09081.
+
+    Examples
+    --------
+    >>> from skcollapse.targets import simplex_etf
+    >>> etf = simplex_etf(3, 8, random_state=0)
+    >>> etf.shape
+    (3, 8)
+    >>> (etf @ etf.T).round(12)
+    array([[ 1. , -0.5, -0.5],
+           [-0.5,  1. , -0.5],
+           [-0.5, -0.5,  1. ]])
+    """
+    n_classes = check_n_classes(n_classes)
+    n_components = check_n_components(n_components, n_classes)
+    etf = centred_frame(n_classes, n_components, check_random_state(random_state))
+    etf *= np.sqrt(n_classes / (n_classes - 1))
+    return etf
+
+
+def build(class_counts, n_components, random_state):
+    """Return the ETF as the target "etf": class vectors and class means coincide."""
+    etf = simplex_etf(len(class_counts), n_components, random_state=random_state)
+    return ClassGeometry(classifier=etf, means=etf)

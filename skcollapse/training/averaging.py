@@ -1,0 +1,53 @@
+"""Averages of candidates, weighted by how well they predict held-out rows together."""
+
+import torch
+from torch import Tensor
+
+from skcollapse.training.calibration import log_loss
+
+# Every step adds one candidate to the average, so no more than this many share it.
+STEPS = 10
+
+
+def greedy_average(logits: Tensor, y: Tensor, weight: Tensor, steps: int = STEPS) -> Tensor:
+    """Return the weights of a convex combination of logits with a low log-loss.
+
+    It begins with the best candidate. Every further step adds the one that lowers the
+    loss fastest, as in [1]_ but chosen by the gradient: these are Frank–Wolfe steps of
+    length 1/t on the simplex. Candidates close to the best would be chosen by chance;
+    their average depends less on it, and few of them get a weight.
+
+    Parameters
+    ----------
+    logits : tensor of shape (c, n, K)
+        Held-out logits of c candidates, each at its own temperature.
+    y : tensor of shape (n,), int64
+    weight : tensor of shape (n,)
+        Weights of sum 1.
+    steps : int
+        1 chooses the best candidate.
+
+    Returns
+    -------
+    tensor of shape (c,), float64
+        Weights of sum 1.
+
+    References
+    ----------
+    .. [1] Caruana et al., "Ensemble selection from libraries of models", ICML 2004.
+    """
+    weight = weight.to(logits)
+    rows = torch.arange(len(y), device=y.device)
+    chosen = int(log_loss(logits, y, weight).argmin())
+    share = torch.zeros(len(logits), dtype=torch.float64)
+    share[chosen] = 1
+    mixture = logits[chosen].clone()
+    for step in range(2, steps + 1):
+        gradient = torch.softmax(mixture, -1)
+        gradient[rows, y] -= 1
+        gradient *= weight[:, None]
+        chosen = int((logits.flatten(1) @ gradient.flatten()).argmin())
+        share *= 1 - 1 / step
+        share[chosen] += 1 / step
+        mixture += (logits[chosen] - mixture) / step
+    return share

@@ -1,0 +1,144 @@
+"""The candidates that a search compares, and how each is fitted."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from skcollapse.losses import Loss
+from skcollapse.projectors import FeatureMap, fit_feature_map
+from skcollapse.targets import ClassGeometry
+from skcollapse.training.problem import Problem
+
+
+class Family(NamedTuple):
+    """Candidates on the same features, which differ in their regularisation."""
+
+    feature_scaling: str | None
+    projector: str
+
+
+class Candidate(NamedTuple):
+    """A family, a strength, and which of the solver's results: ``None`` is the last."""
+
+    family: Family
+    alpha: float
+    n_iter: int | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows with their classes and weights, in NumPy.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, p), floating point
+    y : ndarray of shape (n,), int64
+    weight : ndarray of shape (n,), float64
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+
+    def __len__(self):
+        """Return the number of rows."""
+        return len(self.y)
+
+    def take(self, index):
+        """Return some of the rows."""
+        return Rows(self.X[index], self.y[index], self.weight[index])
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How linear candidates are fitted, apart from what the search compares.
+
+    Parameters
+    ----------
+    loss : Loss
+    target : ClassGeometry
+    solver : type
+        A solver of :mod:`skcollapse.training.linear`.
+    max_iter : int
+    tol : float
+    device : torch.device
+    seed : int
+    """
+
+    loss: Loss
+    target: ClassGeometry
+    solver: type
+    max_iter: int
+    tol: float
+    device: torch.device
+    seed: int
+
+    def fit_features(self, rows: Rows, family: Family) -> FeatureMap:
+        """Fit the features of a family."""
+        return fit_feature_map(
+            rows.X,
+            rows.y,
+            rows.weight / rows.weight.sum(),
+            scaling=family.feature_scaling,
+            kernel=family.projector == "kernel",
+            seed=self.seed,
+        )
+
+    def to_device(self, array):
+        """Return a NumPy array as a tensor on the device."""
+        return torch.as_tensor(array).to(self.device)
+
+    def solver_on(self, rows: Rows, features: FeatureMap):
+        """Return the solver of these rows."""
+        problem = Problem(
+            self.to_device(features(rows.X)),
+            self.to_device(rows.y),
+            self.to_device(rows.weight),
+            self.loss,
+            self.target,
+        )
+        return self.solver(problem, self.max_iter, self.tol)
+
+    def scores(self, projected):
+        """Return the (n, K) scores of projected rows, a tensor."""
+        if self.loss.unit_features:
+            projected = torch.nn.functional.normalize(projected)
+        vectors = torch.as_tensor(self.target.classifier).to(projected)
+        return projected @ vectors.T
+
+    def fit(self, rows: Rows, shares: dict[Candidate, float]):
+        """Fit candidates and add them up.
+
+        Parameters
+        ----------
+        rows : Rows
+        shares : dict
+            From candidates to the factors of their projections.
+
+        Returns
+        -------
+        projection : LinearProjection
+        n_iter : int
+            Most iterations that any solver took.
+        """
+        projections, n_iter = [], 0
+        for family in dict.fromkeys(candidate.family for candidate in shares):
+            features = self.fit_features(rows, family)
+            solver = self.solver_on(rows, features)
+            coef = intercept = 0.0
+            for alpha in dict.fromkeys(c.alpha for c in shares if c.family == family):
+                maps = solver(alpha)
+                for candidate, share in shares.items():
+                    if candidate[:2] != (family, alpha):
+                        continue
+                    last = candidate.n_iter or len(maps)
+                    fitted = maps[min(last, len(maps)) - 1]
+                    coef = coef + share * fitted.coef.double()
+                    intercept = intercept + share * fitted.intercept.double()
+            projections.append(
+                features.pull_back(coef.cpu().numpy(), intercept.cpu().numpy())
+            )
+            n_iter = max(n_iter, solver.n_iter)
+        return sum(projections[1:], projections[0]), n_iter

@@ -1,0 +1,187 @@
+"""Full-batch training of any module: deterministic, for smooth losses."""
+
+import math
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from sklearn.exceptions import ConvergenceWarning
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from skcollapse.training.history import History
+from skcollapse.training.objective import Objective
+from skcollapse.training.penalty import penalty, trainable
+from skcollapse.training.problem import Problem
+from skcollapse.training.snapshot import all_or_nothing
+
+
+# The gradient is needed also where the caller has switched it off.
+@torch.enable_grad()
+def train_full_batch(
+    module: torch.nn.Module,
+    problem: Problem,
+    *,
+    alpha: float,
+    max_iter: int,
+    tol: float,
+    on_iteration: Callable[[int, float], bool | None] | None = None,
+) -> History:
+    """Train a module in place by L-BFGS on all the rows of a problem at once.
+
+    Nothing is drawn: dropout is off. Batch normalisation uses the statistics of all
+    rows, unweighted, and keeps those of the final weights.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Maps (n, q) rows to (n, d). On the device and in the precision of the problem;
+        only parameters that require a gradient are trained.
+    problem : Problem
+    alpha : float
+        Strength of the L2 penalty α/2 ‖W‖² on weights, not on biases nor on the scales
+        and shifts of a normalisation.
+    max_iter : int
+    tol : float
+        Stop when no element of the gradient is larger.
+    on_iteration : callable or None, default=None
+        Called with the iteration, from 1, and the objective; training ends when it
+        returns True.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    ValueError
+        If the loss is not finite, the projector has the wrong number of components,
+        or nothing to train. As after any other exception, the module is as it was
+        before the call.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If ``max_iter`` is reached, or no step along a gradient that is not small
+        lowers the objective.
+    """
+    with all_or_nothing(module):
+        norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
+        use_batch_statistics(module, norms)
+        run = FullBatch(module, problem, alpha, on_iteration)
+        precision = torch.finfo(problem.features.dtype).eps
+        try:
+            result = minimize(
+                run.value_and_gradient,
+                run.flat(run.parameters),
+                method="L-BFGS-B",
+                jac=True,
+                callback=run.accept,
+                options={
+                    "maxiter": max_iter,
+                    "gtol": tol,
+                    # A smaller decrease is rounding.
+                    "ftol": 8 * precision,
+                    "maxls": 50,
+                    "maxfun": 50 * max_iter,
+                },
+            )
+        except _Stopped:
+            pass
+        else:
+            run.assign(result.x)
+            stuck = result.status == 2 and abs(result.jac).max() > precision**0.5
+            if result.status == 1 or stuck:
+                warnings.warn(
+                    f"L-BFGS has not converged after {result.nit} iterations: "
+                    f"{result.message}. Raise max_iter or tol, or scale the features.",
+                    ConvergenceWarning,
+                    stacklevel=3,
+                )
+        keep_full_batch_statistics(module, norms, problem.features)
+    return History(run.loss_curve, None, len(run.loss_curve), len(run.loss_curve))
+
+
+class _Stopped(Exception):
+    """The callback has asked to stop; SciPy has no word for it before 1.11."""
+
+
+class FullBatch:
+    """The objective as a function of one float64 vector, which is what SciPy minimises.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    problem : Problem
+    alpha : float
+    on_iteration : callable or None
+    """
+
+    def __init__(self, module, problem, alpha, on_iteration):
+        self.module, self.problem, self.alpha = module, problem, alpha
+        self.on_iteration = on_iteration
+        self.objective = Objective(problem)
+        self.weights, others = trainable(module)
+        self.parameters = self.weights + others
+        self.value = math.nan
+        self.loss_curve = []
+
+    def flat(self, tensors):
+        """Return tensors like the parameters as one vector."""
+        return np.concatenate(
+            [t.detach().cpu().double().numpy().ravel() for t in tensors]
+        )
+
+    @torch.no_grad()
+    def assign(self, vector):
+        """Write a vector into the parameters."""
+        ends = np.cumsum([p.numel() for p in self.parameters])
+        parts = np.split(vector, ends[:-1])
+        for parameter, part in zip(self.parameters, parts, strict=True):
+            parameter.copy_(torch.from_numpy(part).view_as(parameter))
+
+    def value_and_gradient(self, vector):
+        """Return the objective and its gradient at a vector."""
+        self.assign(vector)
+        problem = self.problem
+        projected = self.module(problem.features)
+        value = self.objective(projected, problem.y, problem.sample_weight)
+        value = value + penalty(self.weights, self.alpha)
+        gradient = torch.autograd.grad(value, self.parameters, materialize_grads=True)
+        self.value, gradient = float(value.detach()), self.flat(gradient)
+        if not (math.isfinite(self.value) and np.isfinite(gradient).all()):
+            raise ValueError(
+                f"The loss is {self.value} in iteration {len(self.loss_curve) + 1}, "
+                "or its gradient not finite; scale the features or raise alpha"
+            )
+        return self.value, gradient
+
+    def accept(self, vector):
+        """Take note of an iterate, whose value is the last that was computed."""
+        self.loss_curve.append(self.value)
+        if self.on_iteration is not None and self.on_iteration(
+            len(self.loss_curve), self.value
+        ):
+            self.assign(vector)
+            raise _Stopped
+
+
+def use_batch_statistics(module, norms):
+    """Switch all randomness off, but let batch normalisation see the batch."""
+    module.eval()
+    for norm in norms:
+        norm.train()
+
+
+@torch.no_grad()
+def keep_full_batch_statistics(module, norms, features):
+    """Set the running statistics to those of all rows at the present weights."""
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0  # forget those of all weights before
+    module(features)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum

@@ -1,0 +1,93 @@
+"""Logits of rows under fits without them: by folds, or by leaving one out."""
+
+import numpy as np
+import torch
+
+from skcollapse.training.calibration import EXCLUDED
+
+
+class FoldLogits:
+    """Logits by cross-validation.
+
+    Held-out rows whose class is missing from the training rows have no logits: no fit
+    could be right about them.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    rows : Rows
+    splits : list of (ndarray, ndarray)
+        Training and held-out rows.
+    """
+
+    def __init__(self, recipe, rows, splits):
+        self._recipe = recipe
+        self.n_classes = len(recipe.target.classifier)
+        self._folds = []
+        for train, held in splits:
+            train, held = train[rows.weight[train] > 0], held[rows.weight[held] > 0]
+            held = held[np.isin(rows.y[held], rows.y[train])]
+            # A fit to one class says nothing.
+            if len(held) and len(np.unique(rows.y[train])) > 1:
+                self._folds.append((rows.take(train), rows.take(held)))
+        held_out = [held for _, held in self._folds]
+        self.y = recipe.to_device(np.concatenate([h.y for h in held_out] or [rows.y[:0]]))
+        self.weight = recipe.to_device(
+            np.concatenate([h.weight for h in held_out] or [rows.weight[:0]])
+        )
+
+    def of_family(self, family):
+        """Return a function from a strength to logits of shape (c, n, K)."""
+        fits = []
+        for train, held in self._folds:
+            features = self._recipe.fit_features(train, family)
+            solver = self._recipe.solver_on(train, features)
+            absent = np.bincount(train.y, minlength=self.n_classes) == 0
+            fits.append((solver, self._recipe.to_device(features(held.X)), absent))
+
+        def logits(alpha):
+            by_fold = [self._logits(*fit, alpha) for fit in fits]
+            # A fold whose path has ended early stays where it is.
+            length = max(map(len, by_fold))
+            return torch.cat(
+                [torch.cat([z, z[-1:].expand(length - len(z), -1, -1)]) for z in by_fold],
+                dim=1,
+            )
+
+        return logits
+
+    def _logits(self, solver, features, absent, alpha):
+        logits = torch.stack(
+            [self._recipe.scores(project(features)) for project in solver(alpha)]
+        )
+        logits[..., torch.from_numpy(absent)] = EXCLUDED
+        return logits
+
+
+class LeaveOneOutLogits:
+    """Logits by leaving out one row at a time, for a solver that knows how.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    rows : Rows
+        All of positive weight.
+    evaluated : ndarray of shape (m,), int
+        Which rows are left out in turn. Rows without another of their class are not.
+    """
+
+    def __init__(self, recipe, rows, evaluated):
+        self._recipe, self._rows = recipe, rows
+        self.n_classes = len(recipe.target.classifier)
+        evaluated = evaluated[np.bincount(rows.y)[rows.y[evaluated]] > 1]
+        self._evaluated = recipe.to_device(evaluated)
+        self.y = recipe.to_device(rows.y[evaluated])
+        self.weight = recipe.to_device(rows.weight[evaluated])
+
+    def of_family(self, family):
+        """Return a function from a strength to logits of shape (1, m, K)."""
+        features = self._recipe.fit_features(self._rows, family)
+        solver = self._recipe.solver_on(self._rows, features)
+        return lambda alpha: self._recipe.scores(
+            solver.leave_one_out(alpha, self._evaluated)
+        )[None]

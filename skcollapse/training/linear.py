@@ -1,0 +1,157 @@
+"""Solvers for linear projectors: from a problem and a strength to affine maps.
+
+A solver is made of a problem, does there what all strengths share, and is called with
+one strength at a time. It returns one affine map or more, each a candidate.
+"""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor
+
+from skcollapse.moments import ClassMoments
+from skcollapse.projectors.closed_form import RidgeRegression, discriminant_map
+from skcollapse.training.lbfgs import lbfgs
+from skcollapse.training.linear_objective import LinearObjective, second_moment
+
+# An early-stopped path is this long: the best stop was the third to sixth iterate.
+_PATH_LENGTH = 7
+# Keeps the Cholesky factor of a singular second moment in float64.
+_SMALLEST_RIDGE = 1e-10
+
+
+class AffineMap(NamedTuple):
+    """h = f @ coef + intercept, with coef (q, d) and intercept (d,)."""
+
+    coef: Tensor
+    intercept: Tensor
+
+    def __call__(self, features):
+        """Return the (n, d) projected features."""
+        return torch.addmm(self.intercept, features, self.coef)
+
+
+def _balanced_moments(problem):
+    """Return the moments of the features when all classes weigh the same."""
+    frequency = problem.class_frequency
+    weight = problem.weight.double() / frequency[problem.y] / (frequency > 0).sum()
+    moments = ClassMoments(len(frequency), problem.features.shape[1])
+    return moments.update(problem.features, problem.y, weight)
+
+
+def _start(problem, objective, shrinkage):
+    """Return where a path begins: at zero, unless only directions count."""
+    if not problem.loss.unit_features:
+        return np.zeros(objective.shape).ravel()
+    vectors = getattr(problem.target, problem.loss.vectors)
+    moments = _balanced_moments(problem)
+    return objective.pack(*discriminant_map(moments, vectors, shrinkage))
+
+
+class ClosedForm:
+    """Ridge regression onto the target's class means, all classes of equal weight.
+
+    One eigendecomposition serves all penalties, and leave-one-out projections.
+    """
+
+    strengths = (1.0, 1e-1, 1e-2, 1e-3, 1e-4)
+    n_iter = 1
+
+    def __init__(self, problem, max_iter, tol):
+        self._problem = problem
+        self._regression = RidgeRegression(
+            _balanced_moments(problem), problem.target.means
+        )
+
+    def __call__(self, alpha):
+        """Return the ridge solution, as the only candidate."""
+        return [AffineMap(*map(self._problem.tensor, self._regression.solve(alpha)))]
+
+    def leave_one_out(self, alpha, rows):
+        """Return what some rows are projected to by fits without them.
+
+        Parameters
+        ----------
+        alpha : float
+        rows : tensor of shape (m,), int64
+
+        Returns
+        -------
+        tensor of shape (m, d)
+        """
+        problem, regression = self._problem, self._regression
+        features, y = problem.features[rows], problem.y[rows]
+        (fit,) = self(alpha)
+        fitted = fit(features)
+        frequency = problem.class_frequency
+        weight = problem.weight[rows].double() / frequency[y] / (frequency > 0).sum()
+        rotated = (features - problem.tensor(regression.mean)) @ problem.tensor(
+            regression.basis
+        )
+        # The intercept alone has the leverage of the row's weight.
+        inverse = problem.tensor(regression.inverse(alpha))
+        leverage = problem.tensor(weight) * (1 + rotated.square() @ inverse)
+        ratio = leverage / (1 - leverage).clamp(min=torch.finfo(leverage.dtype).eps)
+        residual = problem.tensor(problem.target.means)[y] - fitted
+        return fitted - ratio[:, None] * residual
+
+
+class EarlyStoppedPath:
+    """The first iterates of preconditioned L-BFGS, without a penalty.
+
+    Directions of a variance above the strength are fitted at once and the others
+    little by little: the strength and the stopping point are what regularises.
+    """
+
+    strengths = (1e-1, 1e-2, 1e-3, 1e-4)
+
+    def __init__(self, problem, max_iter, tol):
+        self._problem = problem
+        self._moment = second_moment(problem)
+        self._length = min(max_iter, _PATH_LENGTH)
+        self.n_iter = 0
+
+    def __call__(self, alpha):
+        """Return the iterates, from the first to the last."""
+        ridge = max(alpha, _SMALLEST_RIDGE) * float(self._moment.trace()) or 1.0
+        objective = LinearObjective(self._problem, self._moment, ridge)
+        start = _start(self._problem, objective, alpha)
+        iterates, _ = lbfgs(objective, start, max_iter=self._length, tol=0.0)
+        self.n_iter = max(self.n_iter, len(iterates))
+        return [AffineMap(*objective.unpack(iterate)) for iterate in iterates]
+
+
+class Penalised:
+    """The minimum of the loss plus α/2 ‖A‖²."""
+
+    strengths = (1e-2, 1e-3, 1e-4, 1e-5)
+
+    def __init__(self, problem, max_iter, tol):
+        self._problem = problem
+        self._moment = second_moment(problem)
+        self._max_iter, self._tol = max_iter, tol
+        self.n_iter = 0
+
+    def __call__(self, alpha):
+        """Return the minimum, as the only candidate."""
+        problem, moment = self._problem, self._moment
+        curvature = problem.loss.curvature(problem.class_vectors)
+        smallest = _SMALLEST_RIDGE * float(moment.trace()) or 1.0
+        ridge = max(alpha / curvature, smallest)
+        objective = LinearObjective(problem, moment, ridge, alpha)
+        start = _start(problem, objective, ridge / (float(moment.trace()) or 1.0))
+        iterates, converged = lbfgs(
+            objective, start, max_iter=self._max_iter, tol=self._tol
+        )
+        self.n_iter = max(self.n_iter, len(iterates))
+        if not converged:
+            warnings.warn(
+                f"L-BFGS stopped at max_iter={self._max_iter} before it converged. "
+                "Raise max_iter, alpha or tol.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return [AffineMap(*objective.unpack(iterates[-1]))]

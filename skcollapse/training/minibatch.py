@@ -1,0 +1,249 @@
+"""Mini-batch training of any module, on rows that stay on one device."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from skcollapse.training.early_stopping import HeldOut, Patience, TrainingLoss
+from skcollapse.training.history import History
+from skcollapse.training.mixup import Mixup
+from skcollapse.training.objective import Objective
+from skcollapse.training.optimizer import OPTIMIZERS, export_state, make_optimizer
+from skcollapse.training.penalty import penalty, trainable
+from skcollapse.training.problem import Problem
+from skcollapse.training.randomness import draw_seeds, isolated_randomness
+from skcollapse.training.schedule import SCHEDULES
+from skcollapse.training.snapshot import all_or_nothing
+
+
+@dataclass(frozen=True)
+class MiniBatchOptions:
+    """How to train on mini-batches.
+
+    Parameters
+    ----------
+    solver : {"adamw", "sgd"}, default="adamw"
+    alpha : float, default=1e-4
+        Strength of the L2 penalty α/2 ‖W‖² on weights, not on biases nor on the scales
+        and shifts of a normalisation; for "adamw" the decoupled weight decay.
+    batch_size : int, default=256
+        The rows of an epoch are shared out equally into batches of at most so many.
+    learning_rate : {"constant", "cosine", "one_cycle"}, default="constant"
+        How the learning rate goes over all the batches of ``max_iter`` epochs.
+    learning_rate_init : float, default=1e-3
+        The largest learning rate: the first one, or the peak of "one_cycle".
+    momentum : float, default=0.9
+    nesterov : bool, default=True
+        Both of "sgd".
+    max_iter : int, default=200
+        Number of epochs.
+    tol : float, default=1e-4
+    n_iter_no_change : int, default=10
+        Stop after so many epochs in a row that improve by no more than ``tol``.
+    mixup_alpha : float, default=0.0
+        Mix rows in shares drawn from Beta(α, α); 0 does not mix.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or a number out of its range.
+    """
+
+    solver: str = "adamw"
+    alpha: float = 1e-4
+    batch_size: int = 256
+    learning_rate: str = "constant"
+    learning_rate_init: float = 1e-3
+    momentum: float = 0.9
+    nesterov: bool = True
+    max_iter: int = 200
+    tol: float = 1e-4
+    n_iter_no_change: int = 10
+    mixup_alpha: float = 0.0
+
+    def __post_init__(self):
+        """Check the parameters."""
+        for name, known in (("solver", OPTIMIZERS), ("learning_rate", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(known)}; "
+                    f"got {getattr(self, name)!r}"
+                )
+        in_range = {
+            "alpha": 0 <= self.alpha < math.inf,
+            "batch_size": self.batch_size >= 1,
+            "learning_rate_init": 0 < self.learning_rate_init < math.inf,
+            "momentum": 0 <= self.momentum < 1,
+            "max_iter": self.max_iter >= 1,
+            "tol": self.tol >= 0,
+            "n_iter_no_change": self.n_iter_no_change >= 1,
+            "mixup_alpha": 0 <= self.mixup_alpha < math.inf,
+        }
+        for name, valid in in_range.items():
+            if not valid:
+                raise ValueError(f"{name} is out of range: {getattr(self, name)!r}")
+
+
+# The gradient is needed also where the caller has switched it off.
+@torch.enable_grad()
+def train_minibatch(
+    module: torch.nn.Module,
+    problem: Problem,
+    options: MiniBatchOptions,
+    *,
+    generator: torch.Generator,
+    validation: Problem | None = None,
+    on_epoch: Callable[[int, float, float | None], bool | None] | None = None,
+    optimizer: dict | None = None,
+) -> History:
+    """Train a module in place on mini-batches of a problem.
+
+    A batch counts by the weight in it, so that the batches of an epoch add up to the
+    loss that the full batch has; the prior that a loss may need is that of the whole
+    problem. The same generator state gives the same weights bit for bit on the same
+    machine; global random state is left alone.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Maps (b, q) rows to (b, d). On the device and in the precision of the problem;
+        only parameters that require a gradient are trained.
+    problem : Problem
+    options : MiniBatchOptions
+    generator : torch.Generator
+        Draws the order of the rows, and the seeds of dropout and mixup.
+    validation : Problem or None, default=None
+        Held-out rows for early stopping by their balanced accuracy. The best weights
+        (parameters and buffers) are restored, however training ends. Without them,
+        training stops by its own loss and keeps the last weights.
+    on_epoch : callable or None, default=None
+        Called with the epoch, from 1, its loss and its score or None; training ends
+        when it returns True.
+    optimizer : dict or None, default=None
+        ``History.optimizer`` of an earlier run on the same module, to go on from.
+
+    Returns
+    -------
+    History
+        The loss is the mean over the batches of an epoch, while the weights move, plus
+        the penalty at its end. ``optimizer`` is the state after the last step.
+
+    Raises
+    ------
+    ValueError
+        If the loss is no longer finite, the projector has the wrong number of
+        components, or nothing to train. As after any other exception, the module is as
+        it was before the call.
+    """
+    order_seed, dropout_seed, mixup_seed = draw_seeds(generator, 3)
+    device = problem.features.device
+    with all_or_nothing(module), isolated_randomness(dropout_seed, device):
+        weights, _ = trainable(module)
+        epochs = Epochs(module, problem, options, optimizer, order_seed, mixup_seed)
+        if validation is None:
+            watch = TrainingLoss(options.tol)
+        else:
+            watch = HeldOut(module, validation, options.tol)
+        patience = Patience(options.n_iter_no_change)
+        loss_curve = []
+        for epoch in range(1, options.max_iter + 1):
+            loss = epochs.run()
+            with torch.no_grad():
+                loss += float(penalty(weights, options.alpha))
+            if not math.isfinite(loss):
+                raise ValueError(
+                    f"The loss is {loss} in epoch {epoch}; lower learning_rate_init, "
+                    f"which is {options.learning_rate_init}"
+                )
+            loss_curve.append(loss)
+            progress = watch.progress(module, epoch, loss)
+            score = watch.scores[-1] if watch.scores else None
+            stop = on_epoch is not None and on_epoch(epoch, loss, score)
+            if stop or patience.exhausted(progress):
+                break
+        best_iter = watch.keep_best(module, epoch)
+    state = export_state(epochs.optimizer)
+    return History(loss_curve, watch.scores, epoch, best_iter, state)
+
+
+class Epochs:
+    """Runs one epoch after the other.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    problem : Problem
+    options : MiniBatchOptions
+    optimizer : dict or None
+    order_seed, mixup_seed : int
+        Apart from each other, so that mixup leaves the order of the rows the same.
+    """
+
+    def __init__(self, module, problem, options, optimizer, order_seed, mixup_seed):
+        self.module, self.problem = module, problem
+        self.objective = Objective(problem)
+        self.optimizer = make_optimizer(module, options, optimizer)
+        self.sizes = batch_sizes(len(problem.y), options.batch_size)
+        total_weight = float(len(problem.y))
+        if problem.sample_weight is not None:
+            total_weight = float(problem.sample_weight.double().sum())
+        self.mean_batch_weight = total_weight / len(self.sizes)
+        n_steps = options.max_iter * len(self.sizes)
+        self.schedule = SCHEDULES[options.learning_rate](
+            self.optimizer, options.learning_rate_init, n_steps
+        )
+        # On the CPU, so that every device sees the rows in the same order.
+        self.order = torch.Generator().manual_seed(order_seed)
+        self.mixup = Mixup(options.mixup_alpha, mixup_seed)
+
+    def run(self):
+        """Run one epoch; return the mean loss of its batches."""
+        module, problem = self.module.train(), self.problem
+        order = torch.randperm(len(problem.y), generator=self.order)
+        order = order.to(problem.y.device)
+        total = 0.0
+        for rows in order.split(self.sizes):
+            x, y = problem.features[rows], problem.y[rows]
+            weight = x.new_ones(len(rows))
+            if problem.sample_weight is not None:
+                weight = problem.sample_weight[rows].to(x)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = self.mixup.loss(module, self.objective, x, y, weight)
+            # The loss is normalised by the weight in the batch, which would make a
+            # heavy row count less for being heavy.
+            loss = loss * (weight.sum() / self.mean_batch_weight)
+            loss.backward()
+            self.optimizer.step()
+            self.schedule.step()
+            # Kept on the device: one transfer an epoch, not one a batch.
+            total = total + loss.detach()
+        return float(total / len(self.sizes))
+
+
+def batch_sizes(n_rows, batch_size):
+    """Share the rows of an epoch out into batches as equal as can be.
+
+    A small last batch would have poor statistics for batch normalisation, and few
+    samples to contrast. A single row has none at all and makes no batch unless asked
+    for, so that batches of two or three may exceed ``batch_size`` by one.
+
+    Parameters
+    ----------
+    n_rows, batch_size : int
+
+    Returns
+    -------
+    list of int
+
+    Examples
+    --------
+    >>> batch_sizes(10, 4), batch_sizes(9, 8), batch_sizes(5, 2), batch_sizes(3, 4)
+    ([4, 3, 3], [5, 4], [3, 2], [3])
+    """
+    n_batches = math.ceil(n_rows / batch_size)
+    if batch_size > 1:
+        n_batches = max(1, min(n_batches, n_rows // 2))
+    size, n_larger = divmod(n_rows, n_batches)
+    return [size + 1] * n_larger + [size] * (n_batches - n_larger)

@@ -1,0 +1,38 @@
+"""The loss of a problem on any of its rows."""
+
+from torch import Tensor
+
+from skcollapse.training.problem import Problem
+
+
+class Objective:
+    """The loss of projected rows of a problem.
+
+    The class vectors and the prior are those of the whole problem, computed once, for
+    every batch of it.
+
+    Parameters
+    ----------
+    problem : Problem
+    """
+
+    def __init__(self, problem: Problem):
+        self.loss = problem.loss
+        self.class_vectors = problem.class_vectors
+        self.log_prior = problem.log_prior if problem.loss.needs_prior else None
+
+    def __call__(self, projected: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+        """Return the loss of (n, d) projected rows of the classes y.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many components as the class vectors have.
+        """
+        n_components = self.class_vectors.shape[1]
+        if projected.shape != (len(y), n_components):
+            raise ValueError(
+                f"The projector must map {len(y)} rows to shape "
+                f"{(len(y), n_components)}; it returned {tuple(projected.shape)}"
+            )
+        return self.loss(projected, y, self.class_vectors, weight, self.log_prior)

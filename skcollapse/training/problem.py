@@ -1,0 +1,65 @@
+"""What is learnt: rows, their classes, and where the classes should sit."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from skcollapse.losses import Loss
+from skcollapse.targets import ClassGeometry
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Rows with their classes and weights, a target, and the loss between them.
+
+    Parameters
+    ----------
+    features : tensor of shape (n, q), floating point
+    y : tensor of shape (n,), int64
+        Class indices in [0, K).
+    sample_weight : tensor of shape (n,) or None
+        Multiplicities of the rows, all positive; None stands for ones.
+    loss : Loss
+    target : ClassGeometry
+        Arrays of shape (K, d).
+    """
+
+    features: Tensor
+    y: Tensor
+    sample_weight: Tensor | None
+    loss: Loss
+    target: ClassGeometry
+
+    def tensor(self, array) -> Tensor:
+        """Return an array in the dtype and on the device of the features."""
+        return torch.as_tensor(array).to(self.features)
+
+    @property
+    def class_vectors(self) -> Tensor:
+        """The (K, d) class vectors that the loss looks at."""
+        return self.tensor(getattr(self.target, self.loss.vectors))
+
+    @property
+    def weight(self) -> Tensor:
+        """The (n,) weights of the rows, scaled to the sum 1."""
+        weight = self.sample_weight
+        weight = torch.ones_like(self.y) if weight is None else weight
+        weight = weight.to(torch.float64)
+        return (weight / weight.sum()).to(self.features)
+
+    @property
+    def class_frequency(self) -> Tensor:
+        """The (K,) weighted frequencies of the classes, in float64."""
+        n_classes = len(self.target.classifier)
+        frequency = torch.zeros(n_classes, dtype=torch.float64, device=self.y.device)
+        return frequency.index_add_(0, self.y, self.weight.double())
+
+    @property
+    def log_prior(self) -> Tensor:
+        """The (K,) logarithms of the class frequencies."""
+        return self.class_frequency.log().to(self.features)
+
+    def with_features(self, features) -> "Problem":
+        """Return the same problem on other features of the same rows."""
+        return replace(self, features=features)

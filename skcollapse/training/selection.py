@@ -1,0 +1,93 @@
+"""The choice of what is "auto", by held-out class-balanced log-loss."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from skcollapse.training.averaging import STEPS, greedy_average
+from skcollapse.training.calibration import (
+    balanced_weight,
+    fit_inverse_temperature,
+    log_loss,
+)
+from skcollapse.training.candidates import Candidate
+
+# Held-out logits that are kept for averaging, as numbers: 128 MiB in float32.
+_KEPT_LOGITS = 2**25
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a search found.
+
+    Parameters
+    ----------
+    shares : dict
+        From candidates to the factors of their projections, which hold the inverse
+        temperature: probabilities are the softmax of the scores.
+    results : dict of ndarrays
+        A row for each candidate: "feature_scaling", "projector", "alpha", "n_iter",
+        "log_loss" (class-balanced, at the best temperature), "inverse_temperature"
+        and "weight" (its share of the average).
+    """
+
+    shares: dict[Candidate, float]
+    results: dict[str, np.ndarray]
+
+
+def select(held_out, families, strengths, *, average):
+    """Compare all candidates on held-out rows, and average the best.
+
+    Parameters
+    ----------
+    held_out : FoldLogits or LeaveOneOutLogits
+    families : list of Family
+    strengths : sequence of float
+        From strong to weak.
+    average : bool
+        Average candidates; False chooses the best.
+
+    Returns
+    -------
+    Selection
+    """
+    y, n_classes = held_out.y, held_out.n_classes
+    weight = balanced_weight(y, held_out.weight, n_classes)
+    candidates, factors, losses, kept = [], [], [], {}
+    most_kept = max(1, _KEPT_LOGITS // (len(y) * n_classes))
+    for family in families:
+        logits_at = held_out.of_family(family)
+        for alpha in strengths:
+            logits = logits_at(alpha)
+            factor = fit_inverse_temperature(logits, y, weight)
+            logits *= factor[:, None, None]
+            for place, of_candidate in enumerate(logits):
+                kept[len(candidates)] = of_candidate.clone()
+                candidates.append(Candidate(family, alpha, place + 1))
+            factors += factor.tolist()
+            losses += log_loss(logits, y, weight).tolist()
+            best = sorted(kept, key=losses.__getitem__)[:most_kept]
+            kept = {index: kept[index] for index in best}
+
+    logits = torch.stack(list(kept.values()))
+    share = greedy_average(logits, y, weight, STEPS if average else 1)
+    averaged = torch.tensordot(share.to(logits), logits, dims=1)[None]
+    last = fit_inverse_temperature(averaged, y, weight).item()
+    weights = np.zeros(len(candidates))
+    weights[list(kept)] = share.cpu().numpy()
+    shares = {
+        candidate: last * factor * weight
+        for candidate, factor, weight in zip(candidates, factors, weights, strict=True)
+        if weight
+    }
+    columns = {
+        "feature_scaling": [c.family.feature_scaling for c in candidates],
+        "projector": [c.family.projector for c in candidates],
+        "alpha": [c.alpha for c in candidates],
+        "n_iter": [c.n_iter for c in candidates],
+        "log_loss": losses,
+        "inverse_temperature": factors,
+        "weight": weights,
+    }
+    return Selection(shares, {name: np.array(col) for name, col in columns.items()})

@@ -1,0 +1,244 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from skcollapse.datasets import long_tail_counts, make_long_tailed
+
+PROFILES = ["exp", "step"]
+
+
+def class_counts(y, index):
+    """Class sizes of the subsample, by class in sorted order."""
+    y = np.asarray(y)
+    return np.array([np.sum(y[index] == label) for label in np.unique(y)])
+
+
+# long_tail_counts
+
+
+def test_exponential_counts_of_cifar10_lt():
+    expected = [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
+    assert_array_equal(long_tail_counts(10, 5000, 100), expected)
+
+
+def test_step_counts_give_the_odd_class_to_the_head():
+    assert_array_equal(long_tail_counts(5, 20, 10, profile="step"), [20, 20, 20, 2, 2])
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_round_off_does_not_cost_a_sample(profile):
+    # 2900 * 100**-1.0 is 28.999... in floating point
+    n_max = 100 * np.arange(1, 200)
+    last = [long_tail_counts(10, int(n), 100, profile)[-1] for n in n_max]
+    assert_array_equal(last, n_max // 100)
+
+
+def test_one_class_keeps_all():
+    assert_array_equal(long_tail_counts(1, 7, 100), [7])
+    assert_array_equal(long_tail_counts(1, 7, 100, profile="step"), [7])
+
+
+@given(
+    n_classes=st.integers(1, 200),
+    n_max=st.integers(1, 10**6),
+    ratio=st.floats(1, 1e4),
+    profile=st.sampled_from(PROFILES),
+)
+def test_counts_properties(n_classes, n_max, ratio, profile):
+    counts = long_tail_counts(n_classes, n_max, ratio, profile)
+    assert counts.shape == (n_classes,)
+    assert counts.dtype == np.int64
+    assert counts[0] == n_max
+    assert counts.min() >= 1
+    assert (np.diff(counts) <= 0).all()
+    if n_classes > 1:
+        assert counts[-1] == pytest.approx(max(n_max / ratio, 1), abs=1)
+    assert (long_tail_counts(n_classes, n_max + 1, ratio, profile) >= counts).all()
+
+
+@given(n_classes=st.integers(1, 20), n_max=st.integers(1, 1000))
+def test_ratio_one_is_balanced(n_classes, n_max):
+    for profile in PROFILES:
+        assert (long_tail_counts(n_classes, n_max, 1, profile) == n_max).all()
+
+
+@pytest.mark.parametrize("ratio", [0.5, 0, -3, np.nan, np.inf, "10", None, True])
+def test_bad_ratio(ratio):
+    with pytest.raises(ValueError, match="imbalance_ratio is the size"):
+        long_tail_counts(3, 10, ratio)
+    with pytest.raises(ValueError, match="imbalance_ratio is the size"):
+        make_long_tailed([0, 1], ratio)
+
+
+@pytest.mark.parametrize("profile", ["linear", None, ["exp"]])
+def test_bad_profile(profile):
+    with pytest.raises(ValueError, match="profile must be one of"):
+        long_tail_counts(3, 10, 2, profile=profile)
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, True, "3"])
+def test_bad_counts(value):
+    with pytest.raises(ValueError, match="n_classes must be an integer"):
+        long_tail_counts(value, 10, 2)
+    with pytest.raises(ValueError, match="n_max must be an integer"):
+        long_tail_counts(3, value, 2)
+    with pytest.raises(ValueError, match="n_max must be an integer"):
+        make_long_tailed([0, 1], 2, n_max=value)
+    with pytest.raises(ValueError, match="min_per_class must be an integer"):
+        make_long_tailed([0, 1], 2, min_per_class=value)
+
+
+# make_long_tailed
+
+
+@st.composite
+def labels(draw):
+    """Integer labels in a random order, every one of a few classes present."""
+    sizes = draw(st.lists(st.integers(1, 40), min_size=1, max_size=6))
+    y = np.repeat(np.arange(len(sizes)), sizes)
+    return np.random.default_rng(draw(st.integers(0, 99))).permutation(y)
+
+
+@given(
+    y=labels(),
+    ratio=st.floats(1, 50),
+    profile=st.sampled_from(PROFILES),
+    class_order=st.sampled_from([None, "random"]),
+    seed=st.integers(0, 99),
+)
+def test_subsample_properties(y, ratio, profile, class_order, seed):
+    options = {"profile": profile, "class_order": class_order, "random_state": seed}
+    index = make_long_tailed(y, ratio, **options)
+    assert index.dtype == np.int64
+    assert (np.diff(index) > 0).all()
+    assert index[0] >= 0
+    assert index[-1] < len(y)
+    counts = class_counts(y, index)
+    assert_array_equal(
+        np.sort(counts)[::-1],
+        long_tail_counts(len(counts), counts.max(), ratio, profile),
+    )
+    assert_array_equal(index, make_long_tailed(y, ratio, **options))
+
+
+@given(y=labels(), ratio=st.floats(1, 50), profile=st.sampled_from(PROFILES))
+def test_default_n_max_is_the_largest_possible(y, ratio, profile):
+    largest = class_counts(y, make_long_tailed(y, ratio, profile=profile)).max()
+    make_long_tailed(y, ratio, profile=profile, n_max=int(largest))
+    with pytest.raises(ValueError, match="too few samples"):
+        make_long_tailed(y, ratio, profile=profile, n_max=int(largest) + 1)
+
+
+@given(ratio=st.floats(1, 20), factor=st.floats(1, 5), seed=st.integers(0, 99))
+def test_subsamples_are_nested(ratio, factor, seed):
+    y = np.tile(np.arange(4), 50)
+    options = {"n_max": 40, "class_order": "random", "random_state": seed}
+    small = make_long_tailed(y, ratio * factor, **options)
+    large = make_long_tailed(y, ratio, **options)
+    assert np.isin(small, large).all()
+
+
+def test_all_samples_of_balanced_labels_at_ratio_one():
+    y = np.tile(["a", "b"], 5)
+    assert_array_equal(make_long_tailed(y, 1, random_state=0), np.arange(10))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["b", "a", "c"],
+        [10, -3, 7],
+        [0.5, 2.5, 1.5],
+        np.array(["x", "yy", "zzz"], dtype=object),
+    ],
+    ids=["str", "int", "float", "object"],
+)
+def test_any_label_type(names):
+    y = np.repeat(names, 64)
+    index = make_long_tailed(y, 16, random_state=0)
+    assert_array_equal(class_counts(y, index), [64, 16, 4])
+    index = make_long_tailed(y, 16, class_order=np.unique(names)[::-1], random_state=0)
+    assert_array_equal(class_counts(y, index), [4, 16, 64])
+
+
+def test_pandas_labels_are_counted_by_position():
+    pd = pytest.importorskip("pandas")
+    y = np.repeat(["b", "a", "c"], 64)
+    expected = make_long_tailed(y, 16, random_state=0)
+    series = pd.Series(y, index=np.arange(len(y))[::-1])
+    assert_array_equal(make_long_tailed(series, 16, random_state=0), expected)
+    categorical = pd.Categorical(y)
+    assert_array_equal(make_long_tailed(categorical, 16, random_state=0), expected)
+
+
+def test_random_order_follows_the_seed():
+    y = np.repeat(np.arange(10), 100)
+    heads = {
+        np.argmax(
+            class_counts(y, make_long_tailed(y, class_order="random", random_state=s))
+        )
+        for s in range(20)
+    }
+    assert len(heads) > 3
+
+
+def test_seed_changes_the_draw_and_not_the_counts():
+    y = np.repeat(np.arange(3), 100)
+    first, second = (make_long_tailed(y, 10, random_state=s) for s in (0, 1))
+    assert_array_equal(class_counts(y, first), class_counts(y, second))
+    assert not np.array_equal(first, second)
+
+
+def test_random_state_instance():
+    y = np.repeat(np.arange(3), 100)
+    assert_array_equal(
+        make_long_tailed(y, 10, random_state=np.random.RandomState(3)),
+        make_long_tailed(y, 10, random_state=3),
+    )
+
+
+def test_min_per_class():
+    y = np.repeat(np.arange(3), 100)
+    index = make_long_tailed(y, 100, min_per_class=5, random_state=0)
+    assert_array_equal(class_counts(y, index), [100, 10, 5])
+
+
+def test_default_n_max_respects_min_per_class():
+    y = np.repeat(np.arange(2), [100, 4])
+    with pytest.raises(ValueError, match="class 1 needs 5 and has 4"):
+        make_long_tailed(y, 100, min_per_class=5)
+
+
+def test_n_max_below_min_per_class():
+    with pytest.raises(ValueError, match="n_max=2 is smaller than min_per_class=3"):
+        make_long_tailed(np.repeat([0, 1], 9), 2, n_max=2, min_per_class=3)
+
+
+def test_too_few_samples_names_class_and_counts():
+    y = np.repeat(["head", "mid", "tail"], [30, 4, 50])
+    with pytest.raises(ValueError, match="class 'mid' needs 9 and has 4") as error:
+        make_long_tailed(y, 9, n_max=27, class_order=["tail", "mid", "head"])
+    assert "'head'" not in str(error.value)
+
+
+@pytest.mark.parametrize("order", [["a"], ["a", "a"], ["a", "c"], ["a", "b", "b"]])
+def test_bad_class_order(order):
+    with pytest.raises(ValueError, match="every class of y exactly once"):
+        make_long_tailed(["a", "b"], 1, class_order=order)
+
+
+def test_unknown_class_order_name():
+    with pytest.raises(ValueError, match="class_order must be None, 'random'"):
+        make_long_tailed(["a", "b"], 1, class_order="sorted")
+
+
+def test_empty_labels():
+    with pytest.raises(ValueError, match="y holds no samples"):
+        make_long_tailed([], 2)
+
+
+def test_labels_must_be_one_dimensional():
+    with pytest.raises(ValueError, match="1d array"):
+        make_long_tailed(np.zeros((4, 2)), 2)

@@ -1,0 +1,526 @@
+"""Every loss keeps the promises of the base class and equals its formula."""
+
+import copy
+import math
+import pickle
+from dataclasses import FrozenInstanceError, dataclass
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import log_loss
+
+from skcollapse.losses import (
+    LOSSES,
+    NONL,
+    NTCE,
+    CrossEntropy,
+    DotRegression,
+    Loss,
+    SquaredError,
+    get_loss,
+)
+from skcollapse.losses._numerics import unit_rows
+
+N, D, K = 12, 4, 5
+
+VARIANTS = [
+    CrossEntropy(scale=8.0),
+    CrossEntropy(logit_adjustment=-0.7),
+    CrossEntropy(scale=3.0, logit_adjustment=1.5),
+    DotRegression(weighting="class"),
+    DotRegression(denominator="code", feature_energy=4.0, vector_energy=9.0),
+    DotRegression("class", feature_energy=0.5, vector_energy=2.0),
+    SquaredError(weighting="class"),
+    NTCE(temperature=1.0),
+    NONL(temperature=0.7),
+]
+EVERY_LOSS = [make() for make in LOSSES.values()] + VARIANTS
+every_loss = pytest.mark.parametrize("loss", EVERY_LOSS, ids=repr)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """Keep threads from waiting for each other over batches as small as these."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def batch(seed=0, n=N, dtype=torch.float64):
+    """Draw features, labels of at least two classes, class vectors and a log prior."""
+    rng = np.random.default_rng(seed)
+    features = torch.tensor(rng.normal(size=(n, D)), dtype=dtype)
+    y = torch.tensor(np.r_[0, 1, rng.integers(K, size=n - 2)])
+    class_vectors = torch.tensor(rng.normal(size=(K, D)), dtype=dtype)
+    log_prior = torch.tensor(rng.dirichlet(np.ones(K)), dtype=dtype).log()
+    return features, y, class_vectors, log_prior
+
+
+def weights(seed=0, n=N, dtype=torch.float64):
+    return torch.tensor(np.random.default_rng(seed).uniform(0.1, 3, n), dtype=dtype)
+
+
+def value_and_gradient(loss, features, *args):
+    features = features.clone().requires_grad_()
+    value = loss(features, *args)
+    return value.detach(), torch.autograd.grad(value, features)[0]
+
+
+# The interface
+
+
+@every_loss
+def test_declares_what_it_needs(loss):
+    assert loss.vectors in ("classifier", "means")
+    for flag in ("unit_features", "convex", "needs_prior", "contrasts_samples"):
+        assert isinstance(getattr(loss, flag), bool)
+    # Constant along rays from the origin and bounded: no such loss is convex.
+    assert not (loss.unit_features and loss.convex)
+
+
+@every_loss
+def test_is_a_value(loss):
+    for same in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
+        assert same == loss
+        assert hash(same) == hash(loss)
+    assert eval(repr(loss)) == loss
+    assert sum(loss == other for other in EVERY_LOSS) == 1
+    with pytest.raises(FrozenInstanceError):
+        loss.temperature = 1.0
+
+
+@every_loss
+def test_needs_prior_is_checked(loss):
+    features, y, class_vectors, log_prior = batch()
+    if loss.needs_prior:
+        with pytest.raises(ValueError, match="needs log_prior"):
+            loss(features, y, class_vectors)
+    else:
+        without = loss(features, y, class_vectors)
+        assert without == loss(features, y, class_vectors, None, log_prior)
+
+
+def test_get_loss():
+    for name, make in LOSSES.items():
+        assert get_loss(name) == make()
+    loss = NTCE(temperature=0.3)
+    assert get_loss(loss) is loss
+    with pytest.raises(ValueError, match=r"loss 'hinge'.*cross_entropy, .*nonl"):
+        get_loss("hinge")
+    with pytest.raises(TypeError, match=r"one of cross_entropy, .*got <class"):
+        get_loss(CrossEntropy)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: CrossEntropy(scale=0.0), "scale must be positive"),
+        (lambda: CrossEntropy(scale=-1.0), "scale must be positive"),
+        (lambda: CrossEntropy(scale=math.inf), "scale must be positive"),
+        (lambda: CrossEntropy(logit_adjustment=math.nan), "logit_adjustment must be"),
+        (lambda: CrossEntropy(logit_adjustment=math.inf), "logit_adjustment must be"),
+        (lambda: DotRegression(weighting="none"), "weighting must be .* got 'none'"),
+        (lambda: DotRegression(denominator="E_W"), "denominator must be .* got 'E_W'"),
+        (lambda: DotRegression(feature_energy=0.0), "feature_energy must be positive"),
+        (lambda: DotRegression(vector_energy=math.nan), "vector_energy must be"),
+        (lambda: SquaredError(weighting="balanced"), "weighting must be"),
+        (lambda: NTCE(temperature=0.0), "temperature must be positive"),
+        (lambda: NONL(temperature=math.inf), "temperature must be positive"),
+    ],
+)
+def test_parameters_are_checked(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+# Gradients and symmetries
+
+
+@every_loss
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradients(loss, weighted):
+    features, y, class_vectors, log_prior = batch(n=7)
+    sample_weight = weights(n=7) if weighted else None
+    features.requires_grad_()
+    class_vectors.requires_grad_()  # they may be learned
+
+    def call(features, class_vectors):
+        return loss(features, y, class_vectors, sample_weight, log_prior)
+
+    assert torch.autograd.gradcheck(call, (features, class_vectors))
+
+
+@every_loss
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    counts=st.lists(st.integers(0, 3), min_size=8, max_size=8),
+)
+def test_weights_are_multiplicities(loss, seed, counts):
+    features, y, class_vectors, log_prior = batch(seed, n=8)
+    repeats = torch.tensor(counts)
+    value, gradient = value_and_gradient(
+        loss, features, y, class_vectors, repeats, log_prior
+    )
+    repeated, repeated_gradient = value_and_gradient(
+        lambda rows: loss(
+            rows.repeat_interleave(repeats, dim=0),
+            y.repeat_interleave(repeats),
+            class_vectors,
+            None,
+            log_prior,
+        ),
+        features,
+    )
+    torch.testing.assert_close(value, repeated, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(gradient, repeated_gradient, rtol=1e-11, atol=1e-12)
+
+
+@every_loss
+def test_weights_of_one_change_nothing(loss):
+    features, y, class_vectors, log_prior = batch()
+    without = loss(features, y, class_vectors, None, log_prior)
+    ones = loss(features, y, class_vectors, torch.ones(N), log_prior)
+    torch.testing.assert_close(ones, without, rtol=1e-14, atol=0)
+
+
+@every_loss
+def test_order_of_rows_is_irrelevant(loss):
+    features, y, class_vectors, log_prior = batch()
+    w, order = weights(), torch.randperm(N, generator=torch.manual_seed(0))
+    torch.testing.assert_close(
+        loss(features[order], y[order], class_vectors, w[order], log_prior),
+        loss(features, y, class_vectors, w, log_prior),
+    )
+
+
+@every_loss
+def test_names_of_classes_are_irrelevant(loss):
+    features, y, class_vectors, log_prior = batch()
+    w, order = weights(), torch.randperm(K, generator=torch.manual_seed(1))
+    renamed = order.argsort()[y]
+    torch.testing.assert_close(
+        loss(features, renamed, class_vectors[order], w, log_prior[order]),
+        loss(features, y, class_vectors, w, log_prior),
+    )
+
+
+@every_loss
+def test_joint_rotation_changes_nothing(loss):
+    features, y, class_vectors, log_prior = batch()
+    w = weights()
+    rotation = torch.linalg.qr(batch(1)[0][:D]).Q
+    torch.testing.assert_close(
+        loss(features @ rotation, y, class_vectors @ rotation, w, log_prior),
+        loss(features, y, class_vectors, w, log_prior),
+    )
+
+
+@every_loss
+def test_unit_features_means_direction_only(loss):
+    features, y, class_vectors, log_prior = batch()
+    lengths = weights()[:, None]
+    before = loss(features, y, class_vectors, None, log_prior)
+    after = loss(lengths * features, y, class_vectors, None, log_prior)
+    assert torch.isclose(before, after, rtol=1e-12) == loss.unit_features
+
+
+@every_loss
+def test_contrasts_samples_means_others_change_the_pull(loss):
+    features, y, class_vectors, log_prior = batch()
+    others = torch.cat([features[:1], batch(1)[0][1:]])
+    _, gradient = value_and_gradient(loss, features, y, class_vectors, None, log_prior)
+    _, changed = value_and_gradient(loss, others, y, class_vectors, None, log_prior)
+    same = torch.allclose(gradient[0], changed[0], rtol=1e-12, atol=0)
+    assert same != loss.contrasts_samples
+
+
+@pytest.mark.parametrize("loss", [loss for loss in EVERY_LOSS if loss.convex], ids=repr)
+def test_convex_in_the_features(loss):
+    for seed in range(50):
+        features, y, class_vectors, log_prior = batch(seed)
+        other = 5 * batch(seed + 1000)[0]
+        end, start, middle = (
+            loss(point, y, class_vectors, weights(seed), log_prior)
+            for point in (features, other, (features + other) / 2)
+        )
+        assert middle <= (start + end) / 2 + 1e-12
+
+
+# Numerics and edges
+
+
+@every_loss
+def test_float32_agrees_with_float64(loss):
+    features, y, class_vectors, log_prior = batch()
+    w = weights()
+    exact, exact_gradient = value_and_gradient(
+        loss, features, y, class_vectors, w, log_prior
+    )
+    value, gradient = value_and_gradient(
+        loss, features.float(), y, class_vectors, w, log_prior
+    )
+    assert value.dtype == gradient.dtype == torch.float32
+    assert exact.dtype == exact_gradient.dtype == torch.float64
+    torch.testing.assert_close(value.double(), exact, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(gradient.double(), exact_gradient, rtol=1e-4, atol=1e-5)
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32(loss, dtype):
+    features, y, class_vectors, log_prior = batch(dtype=dtype)
+    value, gradient = value_and_gradient(
+        loss, features, y, class_vectors, None, log_prior
+    )
+    assert value.dtype == torch.float32
+    assert gradient.dtype == dtype
+    single = loss(features.float(), y, class_vectors.float(), None, log_prior.float())
+    assert value == single
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        autocast = loss(features.float(), y, class_vectors, None, log_prior)
+    assert autocast == single
+
+
+@every_loss
+def test_zero_features_have_finite_gradients(loss):
+    features, y, class_vectors, log_prior = batch()
+    features[:3] = 0.0
+    value, gradient = value_and_gradient(
+        loss, features, y, class_vectors, None, log_prior
+    )
+    assert value.isfinite()
+    assert gradient.isfinite().all()
+    if loss.unit_features:
+        assert (gradient[:3] == 0).all()
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_one_class_in_the_batch(loss, dtype):
+    features, y, class_vectors, log_prior = batch(dtype=dtype)
+    absent = (y == 2).to(dtype)  # the other classes are there without weight
+    for labels, w in ((torch.full_like(y, 2), None), (y, absent)):
+        value, gradient = value_and_gradient(
+            loss, features, labels, class_vectors, w, log_prior
+        )
+        assert value.isfinite()
+        assert gradient.isfinite().all()
+
+
+@every_loss
+def test_a_batch_of_nothing_is_zero(loss):
+    features, y, class_vectors, log_prior = batch()
+    value, gradient = value_and_gradient(
+        loss, features, y, class_vectors, torch.zeros(N), log_prior
+    )
+    assert value == 0
+    assert (gradient == 0).all()
+    assert loss(features[:0], y[:0], class_vectors, None, log_prior) == 0
+
+
+@every_loss
+@pytest.mark.parametrize("length", [1e-6, 1e6])
+def test_extreme_lengths_are_finite(loss, length):
+    features, y, class_vectors, log_prior = batch(dtype=torch.float32)
+    value, gradient = value_and_gradient(
+        loss, length * features, y, class_vectors, None, log_prior
+    )
+    assert value.isfinite()
+    assert gradient.isfinite().all()
+
+
+@every_loss
+def test_memory_is_linear_in_the_samples(loss):
+    n = 1000
+    features, y, class_vectors, log_prior = batch(n=n)
+    sizes = []
+
+    def pack(tensor):
+        sizes.append(tensor.numel())
+        return tensor
+
+    features.requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss(features, y, class_vectors, weights(n=n), log_prior)
+    assert max(sizes) <= n * max(K, D)
+
+
+def test_unit_rows():
+    x = torch.tensor([[3.0, 4.0], [0.0, 0.0]], requires_grad=True)
+    unit = unit_rows(x)
+    torch.testing.assert_close(unit, torch.nn.functional.normalize(x))
+    unit.sum().backward()
+    assert (x.grad[1] == 0).all()
+
+
+# Truth: the formulas, written again as loops over NumPy arrays
+
+
+def numpy_loss(loss, features, y, class_vectors, w, log_prior):
+    """Average ``row_loss`` over samples, or over classes of their means."""
+    row_loss = {
+        CrossEntropy: cross_entropy_row,
+        DotRegression: dot_regression_row,
+        SquaredError: squared_row,
+        NTCE: ntce_row,
+        NONL: nonl_row,
+    }[type(loss)]
+    arrays = [a.numpy() for a in (features, y, class_vectors, w, log_prior)]
+    rows = np.array([row_loss(loss, i, *arrays) for i in range(len(features))])
+    y, w = arrays[1], arrays[3]
+    if getattr(loss, "weighting", "sample") == "sample":
+        return np.average(rows, weights=w)
+    return np.mean([np.average(rows[y == k], weights=w[y == k]) for k in np.unique(y)])
+
+
+def cosine(a, b):
+    return a @ b / math.sqrt((a @ a) * (b @ b))
+
+
+def cross_entropy_row(loss, i, features, y, class_vectors, w, log_prior):
+    exponentials = []
+    for k in range(K):
+        if loss.scale is None:
+            logit = features[i] @ class_vectors[k]
+        else:
+            logit = loss.scale * cosine(features[i], class_vectors[k])
+        prior = math.exp(log_prior[k])
+        exponentials.append(math.exp(logit) * prior**loss.logit_adjustment)
+    return -math.log(exponentials[y[i]] / sum(exponentials))
+
+
+def dot_regression_row(loss, i, features, y, class_vectors, w, log_prior):
+    e_h, e_w = loss.feature_energy, loss.vector_energy
+    h, v = features[i], class_vectors[y[i]]
+    h, v = math.sqrt(e_h / (h @ h)) * h, math.sqrt(e_w / (v @ v)) * v
+    denominator = {"paper": math.sqrt(e_w * e_h), "code": math.sqrt(e_h)}
+    return 0.5 * (v @ h - math.sqrt(e_w * e_h)) ** 2 / denominator[loss.denominator]
+
+
+def squared_row(loss, i, features, y, class_vectors, w, log_prior):
+    return 0.5 * sum((features[i] - class_vectors[y[i]]) ** 2)
+
+
+def ntce_row(loss, i, features, y, class_vectors, w, log_prior):
+    similarities = [
+        math.exp(cosine(class_vectors[y[i]], u) / loss.temperature) for u in features
+    ]
+    return -math.log(similarities[i] / sum(w * similarities))
+
+
+def nonl_row(loss, i, features, y, class_vectors, w, log_prior):
+    similarities = [
+        math.exp(cosine(class_vectors[y[i]], u) / loss.temperature) for u in features
+    ]
+    negatives = [w[j] * similarities[j] for j in range(len(y)) if y[j] != y[i]]
+    return -math.log(similarities[i] / sum(negatives))
+
+
+@every_loss
+@pytest.mark.parametrize("weighted", [False, True])
+def test_equals_the_formula(loss, weighted):
+    features, y, class_vectors, log_prior = batch(3)
+    w = weights(3) if weighted else torch.ones(N, dtype=torch.float64)
+    value = loss(features, y, class_vectors, w if weighted else None, log_prior)
+    expected = numpy_loss(loss, features, y, class_vectors, w, log_prior)
+    assert value.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_cross_entropy_is_the_log_loss_of_scikit_learn():
+    features, y, class_vectors, _ = batch()
+    w = weights()
+    proba = (features @ class_vectors.T).softmax(dim=1)
+    expected = log_loss(y, proba, sample_weight=w, labels=range(K))
+    value = CrossEntropy()(features, y, class_vectors, w)
+    assert value.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_logit_adjustment_at_one_is_the_balanced_softmax():
+    features, y, class_vectors, _ = batch()
+    counts = torch.bincount(y, minlength=K).double()
+    terms = counts * (features @ class_vectors.T).exp()
+    expected = -(terms[torch.arange(N), y] / terms.sum(dim=1)).log().mean()
+    value = CrossEntropy(logit_adjustment=1.0)(
+        features, y, class_vectors, None, (counts / N).log()
+    )
+    torch.testing.assert_close(value, expected)
+
+
+def test_a_class_of_prior_zero_is_out_of_the_softmax():
+    features, _, class_vectors, log_prior = batch()
+    y, log_prior[K - 1] = torch.arange(N) % (K - 1), -torch.inf
+    loss = CrossEntropy(logit_adjustment=1.0)
+    value, gradient = value_and_gradient(
+        loss, features, y, class_vectors, None, log_prior
+    )
+    expected, expected_gradient = value_and_gradient(
+        loss, features, y, class_vectors[:-1], None, log_prior[:-1]
+    )
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(gradient, expected_gradient)
+
+
+def test_dot_regression_is_half_the_squared_excess_of_the_cosine():
+    features, y, class_vectors, _ = batch()
+    cos = torch.cosine_similarity(features, class_vectors[y])
+    expected = ((cos - 1) ** 2).mean() / 2
+    torch.testing.assert_close(DotRegression()(features, y, class_vectors), expected)
+    longer = weights(n=K)[:, None] * class_vectors
+    torch.testing.assert_close(DotRegression()(features, y, longer), expected)
+    paper = DotRegression(feature_energy=4.0, vector_energy=9.0)
+    code = DotRegression(denominator="code", feature_energy=4.0, vector_energy=9.0)
+    torch.testing.assert_close(paper(features, y, class_vectors), 6 * expected)
+    torch.testing.assert_close(code(features, y, class_vectors), 18 * expected)
+
+
+@pytest.mark.parametrize("make", [DotRegression, SquaredError])
+def test_class_weighting_is_the_mean_of_class_means(make):
+    features, y, class_vectors, _ = batch()
+    present, counts = y.unique(return_counts=True)
+    by_sample, by_class = make(), make(weighting="class")
+    means = [by_sample(features[y == k], y[y == k], class_vectors) for k in present]
+    value = by_class(features, y, class_vectors)
+    torch.testing.assert_close(value, torch.stack(means).mean())
+    # γ / n_k per sample, with γ = samples / classes present
+    gamma = N / len(present)
+    scale = (gamma / counts)[torch.searchsorted(present, y)]
+    torch.testing.assert_close(value, by_sample(features, y, class_vectors, scale))
+    # Weights of whole classes cancel.
+    weighted = by_class(features, y, class_vectors, weights(n=K)[y])
+    torch.testing.assert_close(weighted, value)
+
+
+def test_ntce_compares_each_class_vector_with_all_samples():
+    features, y, class_vectors, _ = batch()
+    u, v = unit_rows(features), unit_rows(class_vectors)
+    every_pair = v[y] @ u.T / 0.1
+    expected = torch.nn.functional.cross_entropy(every_pair, torch.arange(N))
+    torch.testing.assert_close(NTCE()(features, y, class_vectors), expected)
+
+
+def test_nonl_is_zero_without_negatives_and_may_be_negative():
+    features, y, class_vectors, _ = batch()
+    assert NONL()(features, torch.full_like(y, 3), class_vectors) == 0
+    collapsed = class_vectors[torch.arange(K)]
+    assert NONL()(collapsed, torch.arange(K), class_vectors) < 0
+
+
+def test_a_new_loss_is_one_small_class():
+    @dataclass(frozen=True)
+    class Linear(Loss):
+        gain: float = 1.0
+
+        def per_sample(self, features, y, class_vectors, log_prior):
+            return -self.gain * (features * class_vectors[y]).sum(dim=1)
+
+    features, y, class_vectors, _ = batch()
+    w = weights()
+    expected = -2 * (w @ (features * class_vectors[y]).sum(dim=1)) / w.sum()
+    torch.testing.assert_close(Linear(2.0)(features, y, class_vectors, w), expected)
+    with pytest.raises(NotImplementedError):
+        Loss()(features, y, class_vectors)
