@@ -4,4 +4,8 @@ Where should the classes sit, how are features brought there, and how far are th
 from it?
 """
 
+from skcollapse.classifiers import ETFClassifier
+
+__all__ = ["ETFClassifier", "__version__"]
+
 __version__ = "0.1.0.dev0"

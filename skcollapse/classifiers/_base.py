@@ -1,7 +1,6 @@
 """What all classifiers share: data in, fitted projection out, scores and probabilities."""
 
 import numpy as np
-import torch
 from scipy.special import log_softmax, softmax
 from sklearn.base import (
     BaseEstimator,
@@ -9,16 +8,37 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
-from sklearn.utils import compute_class_weight
+from sklearn.utils import check_random_state, compute_class_weight
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skcollapse.classifiers._fitting import (
+    MINI_BATCH,
+    check_parameters,
+    fit_projection,
+    fit_projection_partially,
+)
 from skcollapse.classifiers._validation import (
     check_sample_weight,
     float_dtypes,
     to_numpy,
+    unchanged_on_error,
 )
+from skcollapse.targets import ClassGeometry
 from skcollapse.training.candidates import Rows
+from skcollapse.training.device import resolve_device
+from skcollapse.training.threads import one_blas_thread
+
+
+def _trains_on_mini_batches(estimator):
+    if estimator.solver in ("auto", *MINI_BATCH) and estimator.projector != "kernel":
+        return True
+    raise AttributeError(
+        "partial_fit trains on mini-batches: it needs solver 'auto', 'adamw' or 'sgd', "
+        f"and a projector other than 'kernel'; got solver={estimator.solver!r} and "
+        f"projector={estimator.projector!r}."
+    )
 
 
 class ProjectionClassifier(
@@ -27,8 +47,120 @@ class ProjectionClassifier(
     """A projection of the features, scored against one vector for each class.
 
     Subclasses fit ``projection_`` (from X to (n, d) features, in NumPy), ``target_``
-    ((K, d) class vectors), ``temperature_`` and ``classes_``.
+    ((K, d) class vectors), ``temperature_`` and ``classes_``. They say which loss and
+    target they want with ``_make_loss`` and ``_make_target``.
     """
+
+    def fit(self, X, y, sample_weight=None, groups=None):
+        """Fit the projector.
+
+        Parameters
+        ----------
+        X : array-like or tensor of shape (n_samples, n_features)
+            Float32 and float64 are computed as they are, float16 in float32.
+        y : array-like or tensor of shape (n_samples,)
+            Labels of at least two classes.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight of 2 is a row that stands twice, a weight of 0 a row left out.
+        groups : array-like of shape (n_samples,), default=None
+            Rows of a group, such as frames of one recording, are held out together when
+            something is chosen.
+
+        Returns
+        -------
+        self
+            If the fit fails or is interrupted, as it was before.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is not valid, or the loss diverges.
+        """
+        with unchanged_on_error(self), one_blas_thread():
+            check_parameters(self)
+            loss, device = self._make_loss(), resolve_device(self.device)
+            rng = check_random_state(self.random_state)
+            rows, classes, counts = self._prepare(X, y, sample_weight)
+            target = self._make_target(counts, rng)
+            state = fit_projection(self, rows, loss, target, device, groups, rng)
+            self._accept(state, classes, counts, target)
+        return self
+
+    @available_if(_trains_on_mini_batches)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train the projector for one epoch on some rows.
+
+        Always on mini-batches, with a constant learning rate: projectors "auto" and
+        "linear" are one affine map. The features are scaled as the first rows say, and
+        the class prior is that of all rows so far.
+
+        Parameters
+        ----------
+        X : array-like or tensor of shape (n_samples, n_features)
+        y : array-like or tensor of shape (n_samples,)
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come; needed by the first call.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self
+            If the call fails or is interrupted, as it was before.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`fit`; and if ``classes`` is missing in the first call, or ``y``
+            holds a label that is not among them.
+        """
+        with unchanged_on_error(self), one_blas_thread():
+            check_parameters(self)
+            loss, device = self._make_loss(), resolve_device(self.device)
+            first = not hasattr(self, "_network")
+            X, y, weight = self._check_rows(X, y, sample_weight, reset=first)
+            if first and classes is None:
+                raise ValueError("classes must be given in the first partial_fit.")
+            classes = self.classes_ if classes is None else np.unique(to_numpy(classes))
+            if not first and not np.array_equal(classes, self.classes_):
+                raise ValueError(
+                    f"classes={classes!r} is not what it was before: {self.classes_!r}."
+                )
+            unknown = np.setdiff1d(y, classes)
+            if len(unknown):
+                raise ValueError(
+                    f"y holds {unknown[0]!r}, which is not one of classes={classes!r}."
+                )
+            indices = np.searchsorted(classes, y)
+            counts = np.bincount(indices, weight, minlength=len(classes))
+            rng = check_random_state(self.random_state)
+            if first:
+                target = self._make_target(counts, rng)
+            else:
+                target = ClassGeometry(self.target_, self.target_means_)
+                counts = counts + self.class_counts_
+            weighted = self._weigh_classes(classes, indices, weight)
+            state = fit_projection_partially(
+                self, Rows(X, indices, weighted), loss, target, device, rng
+            )
+            self._accept(state, classes, counts, target)
+        return self
+
+    def _accept(self, state, classes, counts, target):
+        # In one step: never half of a fit.
+        vars(self).update(
+            state,
+            classes_=classes,
+            class_counts_=counts,
+            target_=target.classifier,
+            target_means_=target.means,
+            _scorer=state["projection_"].followed_by(target.classifier.T),
+        )
+
+    def _report(self, epoch, loss, score=None):
+        """Print a line, if that is wanted."""
+        if self.verbose:
+            held_out = "" if score is None else f", held-out accuracy {score:.4f}"
+            print(f"[{type(self).__name__}] iteration {epoch}, loss {loss:.6f}{held_out}")
 
     def _check_rows(self, X, y, sample_weight, *, reset=True):
         """Return checked X, labels and sample weights, in NumPy."""
@@ -56,8 +188,8 @@ class ProjectionClassifier(
         if self.class_weight is None:
             return weight
         if isinstance(self.class_weight, str) and self.class_weight == "balanced":
-            counts = np.bincount(indices, weight)
-            return weight * (counts.sum() / (len(counts) * counts))[indices]
+            counts = np.bincount(indices, weight, minlength=len(classes))
+            return weight * (counts.sum() / (len(counts) * counts[indices]))
         factors = compute_class_weight(self.class_weight, classes=classes, y=classes)
         if not (factors >= 0).all():
             raise ValueError(
@@ -164,6 +296,11 @@ class ProjectionClassifier(
     @property
     def _n_features_out(self):
         return self.target_.shape[1]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
 
 
 def _unit_rows(rows):

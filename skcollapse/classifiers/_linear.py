@@ -1,31 +1,25 @@
 """The fit of a linear or kernel projector, with the search for what is auto."""
 
-import numpy as np
-from sklearn.utils import check_random_state
+from dataclasses import replace
 
+import numpy as np
+import torch
+
+from skcollapse.losses import SquaredError
+from skcollapse.training.calibration import balanced_weight, fit_inverse_temperature
 from skcollapse.training.candidates import Candidate, Family, Recipe
 from skcollapse.training.held_out import FoldLogits, LeaveOneOutLogits
 from skcollapse.training.linear import ClosedForm, EarlyStoppedPath, Penalised
 from skcollapse.training.selection import select
-from skcollapse.training.splits import class_aware_subsample, make_splits
+from skcollapse.training.splits import MANY_ROWS, class_aware_subsample, make_splits
 
 SCALINGS = ("global", "standard")
 PROJECTORS = ("linear", "kernel")
-# Rows that are left out in turn, to choose the penalty of the closed form.
-_MOST_LEFT_OUT = 5000
+# Rows that are left out in turn, or from which the most promising family is guessed.
+_SUBSAMPLE = 3000
 
 
-def _choices(value, choices):
-    return choices if isinstance(value, str) and value == "auto" else (value,)
-
-
-def _solver(solver, alpha):
-    if solver == "closed_form":
-        return ClosedForm
-    return EarlyStoppedPath if isinstance(alpha, str) else Penalised
-
-
-def fit_linear(estimator, rows, loss, target, device, cv_groups):
+def fit_linear(estimator, rows, loss, target, device, groups, rng):
     """Fit the linear or kernel projector that an estimator's parameters describe.
 
     Parameters
@@ -36,15 +30,17 @@ def fit_linear(estimator, rows, loss, target, device, cv_groups):
     loss : Loss
     target : ClassGeometry
     device : torch.device
-    cv_groups : array-like or None
+    groups : array-like or None
+    rng : numpy.random.RandomState
 
     Returns
     -------
     dict
-        The fitted state: attributes and their values.
+        Fitted attributes.
     """
-    rng = check_random_state(estimator.random_state)
-    solver = _solver(estimator.solver, estimator.alpha)
+    solver = _choose_solver(estimator)
+    if solver is ClosedForm:
+        loss = SquaredError(weighting="class")
     recipe = Recipe(
         loss=loss,
         target=target,
@@ -60,23 +56,95 @@ def fit_linear(estimator, rows, loss, target, device, cv_groups):
         for scaling in _choices(estimator.feature_scaling, SCALINGS)
     ]
     strengths = _choices(estimator.alpha, solver.strengths)
-    kept = np.flatnonzero(rows.weight)
-    results = None
-    shares = {Candidate(f, alpha): 1.0 for f in families for alpha in strengths}
-    searched = len(shares) > 1
-    held_out = None
-    if solver is ClosedForm and estimator.cv is None and cv_groups is None:
-        evaluated = class_aware_subsample(rows.y[kept], _MOST_LEFT_OUT, rng)
-        held_out = LeaveOneOutLogits(recipe, rows.take(kept), evaluated)
-    elif searched:
-        splits = make_splits(rows.y, estimator.cv, cv_groups, rng)
+    counted = rows.counted()
+    many = len(counted) > MANY_ROWS and estimator.cv is None
+    if many and solver is not ClosedForm:
+        # Paths over all rows are dear: the closed form says which are worth it.
+        families = [most_promising(recipe, counted, families, rng)]
+        strengths = strengths[1::2] or strengths
+
+    searched = len(families) * len(strengths) > 1
+    if solver is ClosedForm and estimator.cv is None and groups is None:
+        evaluated = class_aware_subsample(counted.y, _SUBSAMPLE, rng)
+        held_out = LeaveOneOutLogits(recipe, counted, evaluated)
+    else:
+        splits = make_splits(rows.y, estimator.cv, groups) if searched else []
         held_out = FoldLogits(recipe, rows, splits)
-    if held_out is not None and len(held_out.y):
-        selection = select(
-            held_out, families, strengths, average=not loss.unit_features
-        )
+    if len(held_out.y):
+        # Directions do not average, and with many rows chance has little to say.
+        average = not (loss.unit_features or many)
+        selection = select(held_out, families, strengths, average=average)
         shares, results = selection.shares, selection.results
-    elif searched:
-        shares = {candidate: 1 / len(shares) for candidate in shares}
-    projection, n_iter = recipe.fit(rows.take(kept), shares)
-    return {"projection_": projection, "n_iter_": n_iter, "selection_results_": results}
+    else:
+        # Nothing is chosen, or nothing can be held out and all are as good.
+        candidates = [Candidate(f, alpha) for f in families for alpha in strengths]
+        shares, results = dict.fromkeys(candidates, 1 / len(candidates)), None
+    projection, loss_curve = recipe.fit(counted, shares, held_out.prepared)
+    temperature = 1.0
+    if results is None and loss.unit_features:
+        temperature = training_temperature(recipe, counted, projection, rng)
+    return {
+        "projection_": projection,
+        "temperature_": temperature,
+        "n_iter_": max(1, len(loss_curve)),
+        "loss_curve_": loss_curve,
+        "validation_scores_": None,
+        "selection_results_": results,
+        "_unit_features": loss.unit_features,
+    }
+
+
+def most_promising(recipe, rows, families, rng):
+    """Return the family that is best in closed form, on a class-aware subsample.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    rows : Rows
+        All of positive weight.
+    families : list of Family
+    rng : numpy.random.RandomState
+
+    Returns
+    -------
+    Family
+    """
+    rows = rows.take(class_aware_subsample(rows.y, _SUBSAMPLE, rng))
+    recipe = replace(recipe, solver=ClosedForm, loss=SquaredError(weighting="class"))
+    held_out = LeaveOneOutLogits(recipe, rows, np.arange(len(rows)))
+    if len(families) == 1 or not len(held_out.y):
+        return families[0]
+    results = select(held_out, families, ClosedForm.strengths, average=False).results
+    best = results["log_loss"].argmin()
+    return Family(results["feature_scaling"][best], results["projector"][best])
+
+
+def training_temperature(recipe, rows, projection, rng):
+    """Return the temperature of least class-balanced log-loss on training rows.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    rows : Rows
+    projection : callable
+    rng : numpy.random.RandomState
+
+    Returns
+    -------
+    float
+    """
+    rows = rows.take(class_aware_subsample(rows.y, _SUBSAMPLE, rng))
+    scores = recipe.scores(torch.from_numpy(projection(rows.X)))
+    y, weight = torch.from_numpy(rows.y), torch.from_numpy(rows.weight)
+    weight = balanced_weight(y, weight, scores.shape[1])
+    return 1 / fit_inverse_temperature(scores[None], y, weight).item()
+
+
+def _choices(value, choices):
+    return choices if isinstance(value, str) and value == "auto" else (value,)
+
+
+def _choose_solver(estimator):
+    if estimator.solver == "closed_form":
+        return ClosedForm
+    return EarlyStoppedPath if isinstance(estimator.alpha, str) else Penalised

@@ -1,17 +1,157 @@
 """The classifier onto a fixed target."""
 
-import numpy as np
-
 from skcollapse.classifiers._base import ProjectionClassifier
-from skcollapse.classifiers._linear import fit_linear
 from skcollapse.classifiers._target import resolve_target
-from skcollapse.classifiers._validation import unchanged_on_error
 from skcollapse.losses import get_loss
-from skcollapse.training.device import resolve_device
 
 
 class ETFClassifier(ProjectionClassifier):
-    """Tmp."""
+    r"""Classify by a projection onto fixed class vectors, such as a simplex ETF.
+
+    Features x are projected to :math:`h(x) \in \mathbb R^d`; the score of class k is
+    :math:`w_k^\top h(x)`. The class vectors :math:`w_k` are fixed beforehand, at the
+    equal angles that the classifiers of balanced networks collapse to [1]_, or at those
+    of imbalanced ones [2]_. Only the projection learns.
+
+    The default is made for long-tailed classes: logit-adjusted cross-entropy [3]_, on
+    scaled features and on Gaussian-kernel features beside them. How features are scaled,
+    whether the kernel helps, and the regularisation are chosen by the class-balanced
+    log-loss of held-out rows, and the best candidates are averaged. With a linear
+    projector this is no more expressive than softmax regression; what it gains, it
+    gains from these choices, not from the geometry.
+
+    Parameters
+    ----------
+    target : {"etf", "seli"} or array-like of shape (n_classes, n_components), \
+            default="etf"
+        Class vectors: a simplex equiangular tight frame, the geometry of
+        [2]_ for the class counts seen in ``fit``, or vectors in the order of the
+        sorted labels.
+    loss : {"logit_adjusted", "cross_entropy", "dot_regression", "squared", "ntce", \
+            "nonl"} or Loss, default="logit_adjusted"
+        What pulls, see :mod:`skcollapse.losses`. ``solver="closed_form"`` regresses by
+        least squares whatever the loss.
+    projector : {"auto", "linear", "kernel", "mlp"} or torch.nn.Module, default="auto"
+        What moves. "kernel" is linear on Nyström features of the Gaussian kernel and
+        on the features themselves; "auto" chooses between "linear" and "kernel". A
+        module maps (n, n_features) rows to (n, n_components); a copy is trained.
+    hidden_layer_sizes : tuple of int, default=(512,)
+        Of "mlp".
+    n_components : int, default=None
+        Dimension d of the target, at least the number of classes less one, which is
+        the default.
+    solver : {"auto", "lbfgs", "closed_form", "adamw", "sgd"}, default="auto"
+        "auto" is "lbfgs" for linear and kernel projectors and "adamw" for others.
+        "closed_form" is ridge regression onto the class means of the target with all
+        classes weighing the same.
+    alpha : float or "auto", default="auto"
+        Strength of the L2 penalty on the projector, of features scaled as
+        ``feature_scaling`` says. With "auto", "lbfgs" does not penalise but stops
+        early, in a metric whose ridge is chosen; "closed_form" chooses by leave-one-out
+        error; "mlp" and modules use 1e-4.
+    feature_scaling : {"auto", "global", "standard", None}, default="auto"
+        Features are centred and divided by one number, or each by its own standard
+        deviation; None only centres them.
+    cv : int, splitter or iterable, default=None
+        How rows are held out when something is chosen. None is three stratified folds,
+        or one fold in ten of more than 10,000 rows.
+    class_weight : dict, "balanced" or None, default=None
+        Multiplies the sample weights. Weights also count for the prior of
+        "logit_adjusted": do not balance twice.
+    mixup_alpha : float, default=0.0
+        Mix rows in shares drawn from Beta(α, α); "adamw" and "sgd" only.
+    dropout : float, default=0.0
+        Of the hidden layers of "mlp".
+    residual : bool, default=False
+        Add a linear path beside the hidden layers of "mlp".
+    batch_norm : bool, default=False
+        Normalise the output of "mlp" over the batch, as the head of [1]_ does.
+    batch_size : int or "auto", default="auto"
+        Of "adamw" and "sgd"; "auto" is 256, or all rows if there are fewer.
+    learning_rate : {"cosine", "constant", "one_cycle"}, default="cosine"
+        Schedule of "adamw" and "sgd".
+    learning_rate_init : float, default=1e-3
+    momentum : float, default=0.9
+        Of "sgd", which uses Nesterov's.
+    max_iter : int, default=200
+        Iterations of "lbfgs", or epochs.
+    tol : float, default=1e-3
+        "lbfgs" stops when no element of the preconditioned gradient exceeds this share
+        of the norm of the first; the others when an epoch does not gain as much.
+    early_stopping : bool, default=False
+        Hold out rows from "adamw" and "sgd", and keep the weights that were best there.
+    validation_fraction : float, default=0.1
+    n_iter_no_change : int, default=10
+        Epochs without gain before "adamw" and "sgd" stop.
+    warm_start : bool, default=False
+        Go on from the previous weights of "mlp" or a module. The other projectors
+        start from a closed form.
+    verbose : bool, default=False
+        Print a line for each iteration of "mlp" or a module.
+    device : str or torch.device, default="auto"
+        Where to train; "auto" is CUDA where there is one. Predictions are made by NumPy.
+    random_state : int, RandomState instance or None, default=None
+        Draws the rotation of the target, landmarks, initial weights and the order of
+        the rows.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    class_counts_ : ndarray of shape (n_classes,)
+        Sum of the sample weights of each class.
+    target_ : ndarray of shape (n_classes, n_components)
+        Class vectors.
+    target_means_ : ndarray of shape (n_classes, n_components)
+        Where the target has the class means; the class vectors again for an ETF.
+    projection_ : callable
+        From X to projected features, in NumPy; ``coef`` and ``intercept`` if linear.
+    temperature_ : float
+        What scores are divided by before the softmax. Held-out rows choose it where
+        there are any, together with all else; scores hold it then and it is 1.
+    selection_results_ : dict of ndarrays or None
+        What was compared: "feature_scaling", "projector", "alpha", "n_iter",
+        "log_loss", "inverse_temperature" and "weight", the share of the average.
+    n_iter_ : int
+    loss_curve_ : list of float
+        Loss after each iteration; of the longest path if several were averaged, and
+        empty in closed form.
+    validation_scores_ : list of float or None
+        Balanced accuracy on the rows that early stopping held out.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    See Also
+    --------
+    sklearn.linear_model.LogisticRegression : Learns the class vectors instead.
+
+    Notes
+    -----
+    Probabilities are for classes of equal frequency. For another prior p, add
+    ``log(p)`` to :meth:`predict_log_proba` and normalise.
+
+    References
+    ----------
+    .. [1] Yang et al., "Inducing neural collapse in imbalanced learning: do we really
+       need a learnable classifier at the end of deep neural network?", NeurIPS 2022,
+       arXiv:2203.09081.
+    .. [2] Thrampoulidis et al., "Imbalance trouble: revisiting neural-collapse
+       geometry", NeurIPS 2022, arXiv:2208.05512.
+    .. [3] Menon et al., "Long-tail learning via logit adjustment", ICLR 2021,
+       arXiv:2007.07314.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skcollapse import ETFClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = ETFClassifier(random_state=0).fit(X[:110], y[:110])
+    >>> classifier.class_counts_
+    array([50., 50., 10.])
+    >>> classifier.predict(X[[0, 60, 120]])
+    array([0, 1, 2])
+    >>> classifier.transform(X).shape
+    (150, 2)
+    """
 
     def __init__(
         self,
@@ -27,8 +167,20 @@ class ETFClassifier(ProjectionClassifier):
         cv=None,
         class_weight=None,
         mixup_alpha=0.0,
+        dropout=0.0,
+        residual=False,
+        batch_norm=False,
+        batch_size="auto",
+        learning_rate="cosine",
+        learning_rate_init=1e-3,
+        momentum=0.9,
         max_iter=200,
-        tol=1e-4,
+        tol=1e-3,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        warm_start=False,
+        verbose=False,
         device="auto",
         random_state=None,
     ):
@@ -43,28 +195,27 @@ class ETFClassifier(ProjectionClassifier):
         self.cv = cv
         self.class_weight = class_weight
         self.mixup_alpha = mixup_alpha
+        self.dropout = dropout
+        self.residual = residual
+        self.batch_norm = batch_norm
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.momentum = momentum
         self.max_iter = max_iter
         self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.verbose = verbose
         self.device = device
         self.random_state = random_state
 
-    def fit(self, X, y, sample_weight=None, groups=None):
-        """Fit."""
-        with unchanged_on_error(self):
-            rows, classes, counts = self._prepare(X, y, sample_weight)
-            loss = get_loss(self.loss)
-            device = resolve_device(self.device)
-            target = resolve_target(
-                self.target, counts, self.n_components, self.random_state
-            )
-            state = fit_linear(self, rows, loss, target, device, groups)
-            vars(self).update(
-                state,
-                classes_=classes,
-                class_counts_=counts,
-                target_=target.classifier,
-                temperature_=1.0,
-                _unit_features=loss.unit_features,
-                _scorer=state["projection_"].followed_by(target.classifier.T),
-            )
-        return self
+    def _make_loss(self):
+        return get_loss(self.loss)
+
+    def _make_target(self, class_counts, random_state):
+        return resolve_target(
+            self.target, class_counts, self.n_components, random_state
+        )

@@ -26,8 +26,17 @@ def fit_scaling(X, weight, kind):
         Constant features have an infinite scale under "standard", so they vanish.
     """
     chunks = [slice(start, start + _CHUNK) for start in range(0, len(X), _CHUNK)]
-    center = sum(weight[rows] @ X[rows].astype(np.float64) for rows in chunks)
-    variance = sum(weight[rows] @ (X[rows] - center) ** 2 for rows in chunks)
+    weight = weight.astype(X.dtype)
+    center = sum(weight[rows] @ X[rows] for rows in chunks)
+    remainder, variance = np.zeros((2, X.shape[1]))
+    for rows in chunks:
+        centred = X[rows] - center
+        remainder += weight[rows] @ centred
+        centred *= centred
+        variance += weight[rows] @ centred
+    # What rounding left in the mean of large numbers shows once they are centred.
+    center = center + remainder
+    variance = np.maximum(variance - remainder**2, 0)
     # Rounding leaves a constant feature with a variance just above zero.
     rounding = np.finfo(X.dtype).eps * np.abs(center)
     varies = variance > (10 * rounding) ** 2

@@ -7,7 +7,11 @@ from torch import Tensor
 _STEPS, _LARGEST_FACTOR = 20, 4.0
 # How far the scaled spread of the logits may go: beyond, probabilities are 0 or 1.
 _SMALLEST_SPREAD, _LARGEST_SPREAD = 1e-3, 1e3
-# Of a class that a row cannot be given. Finite: zero times it is zero.
+_TOLERANCE = 1e-3
+# Logits this far below a row's greatest do not count: their exponentials would be
+# subnormal numbers, with which a processor is a hundred times slower.
+_FLOOR = -80.0
+# The logit of a class that a row cannot be given. Finite: zero times it is zero.
 EXCLUDED = -1e30
 
 
@@ -54,24 +58,27 @@ def fit_inverse_temperature(logits: Tensor, y: Tensor, weight: Tensor) -> Tensor
     tensor of shape (c,), dtype of the logits
         1 for constant logits.
     """
-    allowed = logits > EXCLUDED / 2
-    spread = torch.where(allowed, logits, 0).square().mean((1, 2)).sqrt()
+    present = logits > EXCLUDED / 2
+    spread = torch.where(present, logits, 0).square().mean((1, 2)).sqrt()
     constant = spread == 0
     spread = torch.where(constant, 1, spread)
     weight = weight.to(logits)
-    own = logits.gather(-1, y.expand(logits.shape[:-1])[..., None])[..., 0] @ weight
+    shifted = logits - logits.amax(-1, keepdim=True)
+    own = shifted.gather(-1, y.expand(logits.shape[:-1])[..., None])[..., 0] @ weight
     b = 1 / spread
     for _ in range(_STEPS):
-        p = torch.softmax(b[:, None, None] * logits, -1)
-        moment = p * logits
+        factor = b[:, None, None]
+        z = torch.maximum(shifted, _FLOOR / factor)
+        p = torch.softmax(factor * z, -1)
+        moment = p * z
         mean = moment.sum(-1)
         slope = mean @ weight - own
-        curvature = ((moment * logits).sum(-1) - mean.square()) @ weight
+        curvature = ((moment * z).sum(-1) - mean.square()) @ weight
         new = b - slope / curvature.clamp(min=torch.finfo(b.dtype).tiny)
         new = torch.clamp(new, b / _LARGEST_FACTOR, b * _LARGEST_FACTOR)
         new = torch.clamp(new, _SMALLEST_SPREAD / spread, _LARGEST_SPREAD / spread)
         moved = (new / b - 1).abs().max()
         b = new
-        if moved < 1e-4:
+        if moved < _TOLERANCE:
             break
     return torch.where(constant, 1, b)

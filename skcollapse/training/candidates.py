@@ -50,6 +50,10 @@ class Rows:
         """Return some of the rows."""
         return Rows(self.X[index], self.y[index], self.weight[index])
 
+    def counted(self):
+        """Return the rows of positive weight: these rows if none is zero."""
+        return self if self.weight.all() else self.take(self.weight > 0)
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -90,8 +94,9 @@ class Recipe:
         """Return a NumPy array as a tensor on the device."""
         return torch.as_tensor(array).to(self.device)
 
-    def solver_on(self, rows: Rows, features: FeatureMap):
-        """Return the solver of these rows."""
+    def prepare(self, rows: Rows, family: Family):
+        """Return the features of a family and the solver, both fitted to rows."""
+        features = self.fit_features(rows, family)
         problem = Problem(
             self.to_device(features(rows.X)),
             self.to_device(rows.y),
@@ -99,7 +104,7 @@ class Recipe:
             self.loss,
             self.target,
         )
-        return self.solver(problem, self.max_iter, self.tol)
+        return features, self.solver(problem, self.max_iter, self.tol)
 
     def scores(self, projected):
         """Return the (n, K) scores of projected rows, a tensor."""
@@ -108,7 +113,7 @@ class Recipe:
         vectors = torch.as_tensor(self.target.classifier).to(projected)
         return projected @ vectors.T
 
-    def fit(self, rows: Rows, shares: dict[Candidate, float]):
+    def fit(self, rows: Rows, shares: dict[Candidate, float], prepared):
         """Fit candidates and add them up.
 
         Parameters
@@ -116,20 +121,22 @@ class Recipe:
         rows : Rows
         shares : dict
             From candidates to the factors of their projections.
+        prepared : mapping
+            What ``prepare`` has returned for these rows already, by family.
 
         Returns
         -------
         projection : LinearProjection
-        n_iter : int
-            Most iterations that any solver took.
+        loss_curve : list of float
+            Along the longest path to one of them.
         """
-        projections, n_iter = [], 0
+        projections, loss_curve = [], ()
         for family in dict.fromkeys(candidate.family for candidate in shares):
-            features = self.fit_features(rows, family)
-            solver = self.solver_on(rows, features)
+            features, solver = prepared.get(family) or self.prepare(rows, family)
             coef = intercept = 0.0
             for alpha in dict.fromkeys(c.alpha for c in shares if c.family == family):
                 maps = solver(alpha)
+                loss_curve = max(loss_curve, solver.loss_curve, key=len)
                 for candidate, share in shares.items():
                     if candidate[:2] != (family, alpha):
                         continue
@@ -140,5 +147,4 @@ class Recipe:
             projections.append(
                 features.pull_back(coef.cpu().numpy(), intercept.cpu().numpy())
             )
-            n_iter = max(n_iter, solver.n_iter)
-        return sum(projections[1:], projections[0]), n_iter
+        return sum(projections[1:], projections[0]), list(loss_curve)

@@ -1,9 +1,11 @@
 """Logits of rows under fits without them: by folds, or by leaving one out."""
 
+from types import MappingProxyType
+
 import numpy as np
 import torch
 
-from skcollapse.training.calibration import EXCLUDED
+from skcollapse.training.calibration import EXCLUDED, balanced_weight
 
 
 class FoldLogits:
@@ -18,7 +20,14 @@ class FoldLogits:
     rows : Rows
     splits : list of (ndarray, ndarray)
         Training and held-out rows.
+
+    Attributes
+    ----------
+    prepared : dict
+        Empty: no fold has all rows.
     """
+
+    prepared = MappingProxyType({})
 
     def __init__(self, recipe, rows, splits):
         self._recipe = recipe
@@ -40,8 +49,7 @@ class FoldLogits:
         """Return a function from a strength to logits of shape (c, n, K)."""
         fits = []
         for train, held in self._folds:
-            features = self._recipe.fit_features(train, family)
-            solver = self._recipe.solver_on(train, features)
+            features, solver = self._recipe.prepare(train, family)
             absent = np.bincount(train.y, minlength=self.n_classes) == 0
             fits.append((solver, self._recipe.to_device(features(held.X)), absent))
 
@@ -74,20 +82,29 @@ class LeaveOneOutLogits:
         All of positive weight.
     evaluated : ndarray of shape (m,), int
         Which rows are left out in turn. Rows without another of their class are not.
+
+    Attributes
+    ----------
+    prepared : dict
+        From families to the features and solvers, which are those of all rows.
     """
 
     def __init__(self, recipe, rows, evaluated):
-        self._recipe, self._rows = recipe, rows
+        self._recipe, self._rows, self.prepared = recipe, rows, {}
         self.n_classes = len(recipe.target.classifier)
         evaluated = evaluated[np.bincount(rows.y)[rows.y[evaluated]] > 1]
-        self._evaluated = recipe.to_device(evaluated)
-        self.y = recipe.to_device(rows.y[evaluated])
-        self.weight = recipe.to_device(rows.weight[evaluated])
+        self._evaluated = rows.take(evaluated)
+        self.y = recipe.to_device(self._evaluated.y)
+        self.weight = recipe.to_device(self._evaluated.weight)
+        share = balanced_weight(
+            recipe.to_device(rows.y), recipe.to_device(rows.weight), self.n_classes
+        )
+        self._share = share[recipe.to_device(evaluated)]
 
     def of_family(self, family):
         """Return a function from a strength to logits of shape (1, m, K)."""
-        features = self._recipe.fit_features(self._rows, family)
-        solver = self._recipe.solver_on(self._rows, features)
-        return lambda alpha: self._recipe.scores(
-            solver.leave_one_out(alpha, self._evaluated)
-        )[None]
+        features, solver = self._recipe.prepare(self._rows, family)
+        self.prepared[family] = features, solver
+        left_out = self._recipe.to_device(features(self._evaluated.X))
+        projected = solver.leave_one_out(left_out, self.y, self._share)
+        return lambda alpha: self._recipe.scores(projected(alpha))[None]

@@ -22,28 +22,36 @@ def lbfgs(objective, start, *, max_iter, tol):
     -------
     iterates : list of ndarrays of shape (m,)
         At least one: the start itself if it is stationary.
+    values : list of float
+        Of the iterates.
     converged : bool
         False if ``max_iter`` stopped it.
     """
     first = objective(start)
     length = np.linalg.norm(first[1])
     if length == 0:
-        return [start], True
+        return [start], [first[0]], True
 
     # L-BFGS-B's first step has the length 1. In units of the first gradient that is
     # the step to the minimum, where the curvature is the identity.
     def in_units(step):
         value, gradient = objective(start + length * step) if step.any() else first
+        evaluated[0] = value
         return value / length**2, gradient / length
 
-    iterates = []
+    def accept(step):
+        # The point that was evaluated last is the one that is accepted.
+        iterates.append(start + length * step)
+        values.append(evaluated[0])
+
+    iterates, values, evaluated = [], [], [first[0]]
     result = minimize(
         in_units,
         np.zeros_like(start),
         jac=True,
         method="L-BFGS-B",
-        callback=lambda step: iterates.append(start + length * step),
+        callback=accept,
         options={"maxiter": max_iter, "ftol": 0, "gtol": tol},
     )
     # A line search that finds no lower value has met the rounding of the data's dtype.
-    return iterates or [start], result.status != 1
+    return iterates or [start], values or [first[0]], result.status != 1

@@ -1,7 +1,8 @@
 """Solvers for linear projectors: from a problem and a strength to affine maps.
 
 A solver is made of a problem, does there what all strengths share, and is called with
-one strength at a time. It returns one affine map or more, each a candidate.
+one strength at a time. It returns one affine map or more, each a candidate, and keeps
+the losses along the way in ``loss_curve``.
 """
 
 import warnings
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from skcollapse.moments import ClassMoments
 from skcollapse.projectors.closed_form import RidgeRegression, discriminant_map
+from skcollapse.training.calibration import balanced_weight
 from skcollapse.training.lbfgs import lbfgs
 from skcollapse.training.linear_objective import LinearObjective, second_moment
 
@@ -36,9 +38,9 @@ class AffineMap(NamedTuple):
 
 def _balanced_moments(problem):
     """Return the moments of the features when all classes weigh the same."""
-    frequency = problem.class_frequency
-    weight = problem.weight.double() / frequency[problem.y] / (frequency > 0).sum()
-    moments = ClassMoments(len(frequency), problem.features.shape[1])
+    n_classes = len(problem.target.classifier)
+    weight = balanced_weight(problem.y, problem.weight, n_classes)
+    moments = ClassMoments(n_classes, problem.features.shape[1])
     return moments.update(problem.features, problem.y, weight)
 
 
@@ -57,46 +59,52 @@ class ClosedForm:
     One eigendecomposition serves all penalties, and leave-one-out projections.
     """
 
-    strengths = (1.0, 1e-1, 1e-2, 1e-3, 1e-4)
-    n_iter = 1
+    strengths = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+    loss_curve = ()
 
     def __init__(self, problem, max_iter, tol):
-        self._problem = problem
-        self._regression = RidgeRegression(
-            _balanced_moments(problem), problem.target.means
-        )
+        moments = _balanced_moments(problem)
+        self._regression = RidgeRegression(moments, problem.target.means)
+        self._means = problem.tensor(problem.target.means)
 
     def __call__(self, alpha):
         """Return the ridge solution, as the only candidate."""
-        return [AffineMap(*map(self._problem.tensor, self._regression.solve(alpha)))]
+        return [AffineMap(*map(self._tensor, self._regression.solve(alpha)))]
 
-    def leave_one_out(self, alpha, rows):
-        """Return what some rows are projected to by fits without them.
+    def leave_one_out(self, features, y, weight):
+        """Return what rows of the problem are projected to by fits without them.
 
         Parameters
         ----------
-        alpha : float
-        rows : tensor of shape (m,), int64
+        features : tensor of shape (m, q)
+        y : tensor of shape (m,), int64
+        weight : tensor of shape (m,)
+            Their shares of the weight of all rows, all classes weighing the same.
 
         Returns
         -------
-        tensor of shape (m, d)
+        callable
+            From a penalty to a tensor of shape (m, d).
         """
-        problem, regression = self._problem, self._regression
-        features, y = problem.features[rows], problem.y[rows]
-        (fit,) = self(alpha)
-        fitted = fit(features)
-        frequency = problem.class_frequency
-        weight = problem.weight[rows].double() / frequency[y] / (frequency > 0).sum()
-        rotated = (features - problem.tensor(regression.mean)) @ problem.tensor(
-            regression.basis
-        )
-        # The intercept alone has the leverage of the row's weight.
-        inverse = problem.tensor(regression.inverse(alpha))
-        leverage = problem.tensor(weight) * (1 + rotated.square() @ inverse)
-        ratio = leverage / (1 - leverage).clamp(min=torch.finfo(leverage.dtype).eps)
-        residual = problem.tensor(problem.target.means)[y] - fitted
-        return fitted - ratio[:, None] * residual
+        centred = features - self._tensor(self._regression.mean)
+        rotated = centred @ self._tensor(self._regression.basis)
+        squared = rotated.square()
+        cross = self._tensor(self._regression.rotated_cross)
+        mean = self._tensor(self._regression.target_mean)
+        weight, targets = weight.to(features), self._means[y]
+
+        def projected(alpha):
+            inverse = self._tensor(self._regression.inverse(alpha))
+            fitted = torch.addmm(mean, rotated, inverse[:, None] * cross)
+            # The intercept alone has the leverage of the row's weight.
+            leverage = weight * (1 + squared @ inverse)
+            ratio = leverage / (1 - leverage).clamp(min=torch.finfo(weight.dtype).eps)
+            return fitted - ratio[:, None] * (targets - fitted)
+
+        return projected
+
+    def _tensor(self, array):
+        return torch.as_tensor(array).to(self._means)
 
 
 class EarlyStoppedPath:
@@ -106,34 +114,35 @@ class EarlyStoppedPath:
     little by little: the strength and the stopping point are what regularises.
     """
 
-    strengths = (1e-1, 1e-2, 1e-3, 1e-4)
+    strengths = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
     def __init__(self, problem, max_iter, tol):
         self._problem = problem
         self._moment = second_moment(problem)
         self._length = min(max_iter, _PATH_LENGTH)
-        self.n_iter = 0
+        self.loss_curve = ()
 
     def __call__(self, alpha):
         """Return the iterates, from the first to the last."""
         ridge = max(alpha, _SMALLEST_RIDGE) * float(self._moment.trace()) or 1.0
         objective = LinearObjective(self._problem, self._moment, ridge)
         start = _start(self._problem, objective, alpha)
-        iterates, _ = lbfgs(objective, start, max_iter=self._length, tol=0.0)
-        self.n_iter = max(self.n_iter, len(iterates))
+        iterates, self.loss_curve, _ = lbfgs(
+            objective, start, max_iter=self._length, tol=0.0
+        )
         return [AffineMap(*objective.unpack(iterate)) for iterate in iterates]
 
 
 class Penalised:
     """The minimum of the loss plus α/2 ‖A‖²."""
 
-    strengths = (1e-2, 1e-3, 1e-4, 1e-5)
+    strengths = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
     def __init__(self, problem, max_iter, tol):
         self._problem = problem
         self._moment = second_moment(problem)
         self._max_iter, self._tol = max_iter, tol
-        self.n_iter = 0
+        self.loss_curve = ()
 
     def __call__(self, alpha):
         """Return the minimum, as the only candidate."""
@@ -143,10 +152,9 @@ class Penalised:
         ridge = max(alpha / curvature, smallest)
         objective = LinearObjective(problem, moment, ridge, alpha)
         start = _start(problem, objective, ridge / (float(moment.trace()) or 1.0))
-        iterates, converged = lbfgs(
+        iterates, self.loss_curve, converged = lbfgs(
             objective, start, max_iter=self._max_iter, tol=self._tol
         )
-        self.n_iter = max(self.n_iter, len(iterates))
         if not converged:
             warnings.warn(
                 f"L-BFGS stopped at max_iter={self._max_iter} before it converged. "

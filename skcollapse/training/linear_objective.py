@@ -8,8 +8,10 @@ from skcollapse.training.problem import Problem
 
 def second_moment(problem: Problem):
     """Return the (q, q) weighted second moment of the features, in float64."""
-    features = problem.features
-    return (features.T @ (features * problem.weight[:, None])).double()
+    features, weight = problem.features, problem.weight
+    if weight.min() == weight.max():  # as it mostly is: no weighted copy is needed
+        return (features.T @ features).double() * weight[0].double()
+    return (features.T @ (features * weight[:, None])).double()
 
 
 class LinearObjective:

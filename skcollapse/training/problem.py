@@ -1,6 +1,6 @@
 """What is learnt: rows, their classes, and where the classes should sit."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ class Problem:
     loss : Loss
     target : ClassGeometry
         Arrays of shape (K, d).
+    class_counts : tensor of shape (K,) or None, default=None
+        Weights of the classes that the prior is of, where these rows are a part only.
     """
 
     features: Tensor
@@ -30,6 +32,7 @@ class Problem:
     sample_weight: Tensor | None
     loss: Loss
     target: ClassGeometry
+    class_counts: Tensor | None = None
 
     def tensor(self, array) -> Tensor:
         """Return an array in the dtype and on the device of the features."""
@@ -58,8 +61,6 @@ class Problem:
     @property
     def log_prior(self) -> Tensor:
         """The (K,) logarithms of the class frequencies."""
-        return self.class_frequency.log().to(self.features)
-
-    def with_features(self, features) -> "Problem":
-        """Return the same problem on other features of the same rows."""
-        return replace(self, features=features)
+        counts = self.class_counts
+        frequency = self.class_frequency if counts is None else counts / counts.sum()
+        return frequency.log().to(self.features)

@@ -15,6 +15,8 @@ from skcollapse.training.candidates import Candidate
 
 # Held-out logits that are kept for averaging, as numbers: 128 MiB in float32.
 _KEPT_LOGITS = 2**25
+# Weaker and weaker regularisation is not tried once the loss has risen by this factor.
+_HOPELESS = 1.1
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def select(held_out, families, strengths, *, average):
     candidates, factors, losses, kept = [], [], [], {}
     most_kept = max(1, _KEPT_LOGITS // (len(y) * n_classes))
     for family in families:
-        logits_at = held_out.of_family(family)
+        logits_at, lowest = held_out.of_family(family), np.inf
         for alpha in strengths:
             logits = logits_at(alpha)
             factor = fit_inverse_temperature(logits, y, weight)
@@ -66,9 +68,13 @@ def select(held_out, families, strengths, *, average):
                 kept[len(candidates)] = of_candidate.clone()
                 candidates.append(Candidate(family, alpha, place + 1))
             factors += factor.tolist()
-            losses += log_loss(logits, y, weight).tolist()
+            loss = log_loss(logits, y, weight)
+            losses += loss.tolist()
             best = sorted(kept, key=losses.__getitem__)[:most_kept]
             kept = {index: kept[index] for index in best}
+            if loss.min() > _HOPELESS * lowest:
+                break
+            lowest = min(lowest, loss.min())
 
     logits = torch.stack(list(kept.values()))
     share = greedy_average(logits, y, weight, STEPS if average else 1)

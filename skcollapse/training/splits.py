@@ -1,14 +1,17 @@
 """Which rows are held out when something is chosen."""
 
 import warnings
+from itertools import islice
+from numbers import Integral
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, check_cv
 
 # As good as five folds, and cheaper: the candidates differ by more than the folds do.
 _FOLDS = 3
-# A search on more rows than this costs more than it gains.
-_MOST_ROWS = 5000
+# With more rows than this one fold in ten is held out, once.
+MANY_ROWS = 10_000
+_MANY_FOLDS = 10
 
 
 def class_aware_subsample(y, n_rows, rng):
@@ -31,38 +34,36 @@ def class_aware_subsample(y, n_rows, rng):
     return np.sort(order[np.argsort(turn, kind="stable")][:n_rows])
 
 
-def make_splits(y, cv, groups, rng):
+def make_splits(y, cv, groups):
     """Return pairs of training and held-out rows.
 
     Parameters
     ----------
     y : ndarray of shape (n,), int
     cv : int, splitter, iterable of splits, or None
-        None stands for three stratified folds, of a class-aware subsample of the rows
-        if there are many.
+        None stands for three stratified folds, or for one fold of ten if there are many
+        rows.
     groups : array-like of shape (n,) or None
-        Rows of a group are not divided between training and held-out rows.
-    rng : numpy.random.RandomState
+        Rows of a group are not divided between training and held-out rows, if the
+        splitter heeds them: the one that None or an integer stands for does.
 
     Returns
     -------
     list of (ndarray, ndarray)
         Empty if every class has one row only.
     """
-    if cv is not None:
-        if groups is not None and isinstance(cv, int):
-            cv = StratifiedGroupKFold(cv)
-        splitter, rows = check_cv(cv, y, classifier=True), np.arange(len(y))
-    else:
-        n_folds = min(_FOLDS, np.bincount(y).max())
-        if n_folds < 2:
+    n_splits = None
+    if cv is None:
+        many = len(y) > MANY_ROWS
+        cv = min(_MANY_FOLDS if many else _FOLDS, np.bincount(y).max())
+        n_splits = 1 if many else None
+        if cv < 2:
             return []
-        rows = class_aware_subsample(y, _MOST_ROWS, rng)
-        stratified = check_cv(n_folds, y, classifier=True)
-        splitter = stratified if groups is None else StratifiedGroupKFold(n_folds)
-    groups = None if groups is None else np.asarray(groups)[rows]
+    if groups is not None and isinstance(cv, Integral):
+        cv = StratifiedGroupKFold(cv)
+    splitter = check_cv(cv, y, classifier=True)
     with warnings.catch_warnings():
-        # Rows of a class that is missing from training are left out, see below.
+        # Rows of a class that is missing from training are left out later.
         warnings.filterwarnings("ignore", "The least populated class")
-        splits = list(splitter.split(np.zeros((len(rows), 1)), y[rows], groups))
-    return [(rows[train], rows[held]) for train, held in splits]
+        splits = splitter.split(np.zeros((len(y), 1)), y, groups)
+        return list(islice(splits, n_splits))

@@ -1,0 +1,119 @@
+"""From checked rows to fitted attributes, by the projector that was asked for."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from skcollapse.classifiers._linear import PROJECTORS, SCALINGS, fit_linear
+from skcollapse.classifiers._module import fit_module, new_network, recipe_for_module
+from skcollapse.classifiers._validation import check_choice, check_number
+
+# Which solvers can train which projectors, the first by default.
+SOLVERS = {
+    "auto": ("lbfgs", "closed_form", "adamw", "sgd"),
+    "linear": ("lbfgs", "closed_form", "adamw", "sgd"),
+    "kernel": ("lbfgs", "closed_form"),
+    "mlp": ("adamw", "sgd", "lbfgs"),
+    "module": ("adamw", "sgd", "lbfgs"),
+}
+MINI_BATCH = ("adamw", "sgd")
+
+
+def check_parameters(estimator):
+    """Raise unless all parameters are valid, and fit together."""
+    is_module = isinstance(estimator.projector, torch.nn.Module)
+    if not is_module:
+        check_choice("projector", estimator.projector, ("auto", *PROJECTORS, "mlp"))
+    solvers = SOLVERS["module" if is_module else estimator.projector]
+    known = dict.fromkeys(name for names in SOLVERS.values() for name in names)
+    check_choice("solver", estimator.solver, ("auto", *known))
+    if estimator.solver not in ("auto", *solvers):
+        raise ValueError(
+            f"solver={estimator.solver!r} cannot train projector="
+            f"{estimator.projector!r}; choose one of {', '.join(map(repr, solvers))}."
+        )
+    check_choice("feature_scaling", estimator.feature_scaling, ("auto", *SCALINGS, None))
+    if estimator.alpha != "auto":
+        check_number("alpha", estimator.alpha, 0)
+    if estimator.batch_size != "auto":
+        check_number("batch_size", estimator.batch_size, 1, integer=True)
+    check_number("max_iter", estimator.max_iter, 1, integer=True)
+    check_number("tol", estimator.tol, 0)
+    check_number("mixup_alpha", estimator.mixup_alpha, 0)
+    check_number("validation_fraction", estimator.validation_fraction, 0, 1, strict=True)
+    if estimator.n_components is not None:
+        check_number("n_components", estimator.n_components, 1, integer=True)
+
+
+def solver_of(estimator):
+    """Return the solver that "auto" stands for, or the one that was chosen."""
+    if estimator.solver != "auto":
+        return estimator.solver
+    is_module = isinstance(estimator.projector, torch.nn.Module)
+    return SOLVERS["module" if is_module else estimator.projector][0]
+
+
+def trains_module(estimator):
+    """Return whether the projector is trained as a torch module."""
+    is_module = isinstance(estimator.projector, torch.nn.Module)
+    by_rows = solver_of(estimator) in MINI_BATCH
+    return is_module or estimator.projector == "mlp" or by_rows
+
+
+def fit_projection(estimator, rows, loss, target, device, groups, rng):
+    """Return the fitted attributes of an estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Read, not written.
+    rows : Rows
+    loss : Loss
+    target : ClassGeometry
+    device : torch.device
+    groups : array-like or None
+    rng : numpy.random.RandomState
+
+    Returns
+    -------
+    dict
+    """
+    if not trains_module(estimator):
+        return fit_linear(estimator, rows, loss, target, device, groups, rng)
+    recipe = recipe_for_module(estimator, loss, target, device)
+    network = getattr(estimator, "_network", None) if estimator.warm_start else None
+    if network is None:
+        network = new_network(estimator, rows.counted(), recipe, rng)
+    else:
+        network = replace(network, class_counts=np.zeros_like(network.class_counts))
+    return fit_module(estimator, solver_of(estimator), rows, recipe, rng, network)
+
+
+def fit_projection_partially(estimator, rows, loss, target, device, rng):
+    """Return the fitted attributes after one more epoch, on these rows.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Read, not written.
+    rows : Rows
+    loss : Loss
+    target : ClassGeometry
+    device : torch.device
+    rng : numpy.random.RandomState
+
+    Returns
+    -------
+    dict
+    """
+    solver = solver_of(estimator) if trains_module(estimator) else MINI_BATCH[0]
+    recipe = recipe_for_module(estimator, loss, target, device)
+    network = getattr(estimator, "_network", None)
+    if network is None:
+        network = new_network(estimator, rows.counted(), recipe, rng)
+    state = fit_module(estimator, solver, rows, recipe, rng, network, partial=True)
+    before = getattr(estimator, "loss_curve_", [])
+    state["loss_curve_"] = [*before, *state["loss_curve_"]]
+    state["n_iter_"] = len(state["loss_curve_"])
+    return state

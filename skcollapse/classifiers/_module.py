@@ -1,0 +1,198 @@
+"""The fit of a perceptron, or of a module of the user's own."""
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from skcollapse.classifiers._linear import (
+    SCALINGS,
+    most_promising,
+    training_temperature,
+)
+from skcollapse.projectors.export import export
+from skcollapse.projectors.mlp import MLPProjector
+from skcollapse.projectors.scaling import fit_scaling
+from skcollapse.training.candidates import Family, Recipe
+from skcollapse.training.full_batch import train_full_batch
+from skcollapse.training.linear import ClosedForm
+from skcollapse.training.minibatch import MiniBatchOptions, train_minibatch
+from skcollapse.training.problem import Problem
+
+# What alpha="auto" stands for: networks are not searched.
+_DEFAULT_ALPHA = 1e-4
+_LARGEST_BATCH = 256
+
+
+@dataclass
+class Network:
+    """A module in training: all that going on with it needs, on the CPU.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    center, scale : ndarrays of shape (p,)
+    optimizer : dict or None
+    class_counts : ndarray of shape (K,)
+    """
+
+    module: torch.nn.Module
+    center: np.ndarray
+    scale: np.ndarray
+    optimizer: dict | None
+    class_counts: np.ndarray
+
+
+def new_network(estimator, rows, recipe, rng):
+    """Return an untrained network with the scaling of these rows."""
+    scaling = estimator.feature_scaling
+    if isinstance(scaling, str) and scaling == "auto":
+        families = [Family(scaling, "linear") for scaling in SCALINGS]
+        scaling = most_promising(recipe, rows, families, rng).feature_scaling
+    center, scale = fit_scaling(rows.X, rows.weight / rows.weight.sum(), scaling)
+    if scaling is not None:
+        # Layers are initialised for features of unit variance, not rows of unit norm.
+        scale /= np.sqrt(len(scale), dtype=scale.dtype)
+    if isinstance(estimator.projector, torch.nn.Module):
+        module = deepcopy(estimator.projector)
+    else:
+        hidden = estimator.hidden_layer_sizes if estimator.projector == "mlp" else ()
+        module = MLPProjector(
+            rows.X.shape[1],
+            np.atleast_1d(np.asarray(hidden, dtype=int)).tolist(),
+            recipe.target.classifier.shape[1],
+            generator=torch.Generator().manual_seed(int(rng.randint(2**31))),
+            dropout=estimator.dropout,
+            residual=estimator.residual,
+            batch_norm=estimator.batch_norm,
+        )
+    counts = np.zeros(len(recipe.target.classifier))
+    return Network(module.to(_dtype(rows)), center, scale, None, counts)
+
+
+def _dtype(rows):
+    return torch.from_numpy(rows.X[:0]).dtype
+
+
+def hold_out(y, fraction, rng):
+    """Return training and held-out rows; classes of one row are not held out."""
+    order = rng.permutation(len(y))
+    order = order[np.argsort(y[order], kind="stable")]
+    sizes = np.bincount(y)
+    held = np.where(sizes > 1, np.maximum(1, np.round(fraction * sizes)), 0)
+    held = np.minimum(held, np.maximum(sizes - 1, 0))
+    turn = np.concatenate([np.arange(size) for size in sizes])
+    is_held = turn < held[y[order]]
+    return np.sort(order[~is_held]), np.sort(order[is_held])
+
+
+def fit_module(estimator, solver, rows, recipe, rng, network, *, partial=False):
+    """Train a network, from its present weights.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Read, not written.
+    solver : {"adamw", "sgd", "lbfgs"}
+    rows : Rows
+    recipe : Recipe
+    rng : numpy.random.RandomState
+    network : Network
+        Not changed.
+    partial : bool
+        One epoch only, which goes on where the optimiser was.
+
+    Returns
+    -------
+    dict
+        Fitted attributes.
+    """
+    rows = rows.counted()
+    counts = network.class_counts + np.bincount(
+        rows.y, rows.weight, minlength=len(network.class_counts)
+    )
+    network = replace(network, module=deepcopy(network.module), class_counts=counts)
+    held_rows, validation = None, None
+
+    def problem(rows):
+        scaled = ((rows.X - network.center) / network.scale).astype(rows.X.dtype)
+        return Problem(
+            recipe.to_device(scaled),
+            recipe.to_device(rows.y),
+            recipe.to_device(rows.weight),
+            recipe.loss,
+            recipe.target,
+            recipe.to_device(counts),
+        )
+
+    if estimator.early_stopping and not partial:
+        train, held = hold_out(rows.y, estimator.validation_fraction, rng)
+        if not len(held):
+            raise ValueError(
+                "early_stopping=True needs a class with at least 2 rows to hold one "
+                "out; set it False."
+            )
+        held_rows, rows = rows.take(held), rows.take(train)
+        validation = problem(held_rows)
+    module = network.module.to(recipe.device)
+    alpha = _DEFAULT_ALPHA if isinstance(estimator.alpha, str) else estimator.alpha
+    if solver == "lbfgs":
+        history = train_full_batch(
+            module,
+            problem(rows),
+            alpha=alpha,
+            max_iter=estimator.max_iter,
+            tol=estimator.tol,
+            on_iteration=lambda epoch, loss: estimator._report(epoch, loss),
+        )
+    else:
+        auto = isinstance(estimator.batch_size, str)
+        batch_size = _LARGEST_BATCH if auto else estimator.batch_size
+        options = MiniBatchOptions(
+            solver=solver,
+            alpha=alpha,
+            batch_size=min(batch_size, len(rows)),
+            learning_rate="constant" if partial else estimator.learning_rate,
+            learning_rate_init=estimator.learning_rate_init,
+            momentum=estimator.momentum,
+            max_iter=1 if partial else estimator.max_iter,
+            tol=estimator.tol,
+            n_iter_no_change=estimator.n_iter_no_change,
+            mixup_alpha=estimator.mixup_alpha,
+        )
+        history = train_minibatch(
+            module,
+            problem(rows),
+            options,
+            generator=torch.Generator().manual_seed(int(rng.randint(2**31))),
+            validation=validation,
+            on_epoch=estimator._report,
+            optimizer=network.optimizer if partial else None,
+        )
+    network = replace(network, module=module.cpu(), optimizer=history.optimizer)
+    projection = export(network.module, network.center, network.scale)
+    judged = rows if held_rows is None else held_rows
+    return {
+        "projection_": projection,
+        "temperature_": training_temperature(recipe, judged, projection, rng),
+        "n_iter_": history.n_iter,
+        "loss_curve_": history.loss_curve,
+        "validation_scores_": history.validation_scores,
+        "selection_results_": None,
+        "_unit_features": recipe.loss.unit_features,
+        "_network": network,
+    }
+
+
+def recipe_for_module(estimator, loss, target, device):
+    """Return what a network is fitted by."""
+    return Recipe(
+        loss=loss,
+        target=target,
+        solver=ClosedForm,
+        max_iter=estimator.max_iter,
+        tol=estimator.tol,
+        device=device,
+        seed=0,
+    )
