@@ -1,4 +1,4 @@
-"""What all classifiers share: data in, fitted projection out, scores and probabilities."""
+"""What all classifiers share: data in, a fitted projection and its scores out."""
 
 import numpy as np
 from scipy.special import log_softmax, softmax
@@ -28,7 +28,7 @@ from skcollapse.classifiers._validation import (
 from skcollapse.targets import ClassGeometry
 from skcollapse.training.candidates import Rows
 from skcollapse.training.device import resolve_device
-from skcollapse.training.threads import one_blas_thread
+from skcollapse.training.threads import limited_threads
 
 
 def _trains_on_mini_batches(estimator):
@@ -76,13 +76,14 @@ class ProjectionClassifier(
         ValueError
             If a parameter or the data is not valid, or the loss diverges.
         """
-        with unchanged_on_error(self), one_blas_thread():
+        with unchanged_on_error(self):
             check_parameters(self)
             loss, device = self._make_loss(), resolve_device(self.device)
             rng = check_random_state(self.random_state)
             rows, classes, counts = self._prepare(X, y, sample_weight)
             target = self._make_target(counts, rng)
-            state = fit_projection(self, rows, loss, target, device, groups, rng)
+            with limited_threads(rows.X.size * len(classes)):
+                state = fit_projection(self, rows, loss, target, device, groups, rng)
             self._accept(state, classes, counts, target)
         return self
 
@@ -91,7 +92,8 @@ class ProjectionClassifier(
         """Train the projector for one epoch on some rows.
 
         Always on mini-batches, with a constant learning rate: projectors "auto" and
-        "linear" are one affine map. The features are scaled as the first rows say, and
+        "linear" are one affine map, which begins anew after a ``fit`` that did not
+        train on mini-batches. The features are scaled as the first rows say, and
         the class prior is that of all rows so far.
 
         Parameters
@@ -113,12 +115,12 @@ class ProjectionClassifier(
             As :meth:`fit`; and if ``classes`` is missing in the first call, or ``y``
             holds a label that is not among them.
         """
-        with unchanged_on_error(self), one_blas_thread():
+        with unchanged_on_error(self):
             check_parameters(self)
             loss, device = self._make_loss(), resolve_device(self.device)
-            first = not hasattr(self, "_network")
+            first = getattr(self, "_network", None) is None
             X, y, weight = self._check_rows(X, y, sample_weight, reset=first)
-            if first and classes is None:
+            if classes is None and not hasattr(self, "classes_"):
                 raise ValueError("classes must be given in the first partial_fit.")
             classes = self.classes_ if classes is None else np.unique(to_numpy(classes))
             if not first and not np.array_equal(classes, self.classes_):
@@ -138,10 +140,9 @@ class ProjectionClassifier(
             else:
                 target = ClassGeometry(self.target_, self.target_means_)
                 counts = counts + self.class_counts_
-            weighted = self._weigh_classes(classes, indices, weight)
-            state = fit_projection_partially(
-                self, Rows(X, indices, weighted), loss, target, device, rng
-            )
+            rows = self._make_rows(X, classes, indices, weight)
+            with limited_threads(X.size * len(classes)):
+                state = fit_projection_partially(self, rows, loss, target, device, rng)
             self._accept(state, classes, counts, target)
         return self
 
@@ -160,7 +161,9 @@ class ProjectionClassifier(
         """Print a line, if that is wanted."""
         if self.verbose:
             held_out = "" if score is None else f", held-out accuracy {score:.4f}"
-            print(f"[{type(self).__name__}] iteration {epoch}, loss {loss:.6f}{held_out}")
+            print(
+                f"[{type(self).__name__}] iteration {epoch}, loss {loss:.6f}{held_out}"
+            )
 
     def _check_rows(self, X, y, sample_weight, *, reset=True):
         """Return checked X, labels and sample weights, in NumPy."""
@@ -183,27 +186,30 @@ class ProjectionClassifier(
         indices = np.searchsorted(classes, y).clip(max=len(classes) - 1)
         return classes, indices.astype(np.int64)
 
-    def _weigh_classes(self, classes, indices, weight):
-        """Return the weights of the rows, times those of their classes."""
+    def _make_rows(self, X, classes, indices, weight):
+        """Return the rows, with what ``class_weight`` says."""
+        cost = np.ones(len(classes))
         if self.class_weight is None:
-            return weight
+            return Rows(X, indices, weight, cost)
         if isinstance(self.class_weight, str) and self.class_weight == "balanced":
             counts = np.bincount(indices, weight, minlength=len(classes))
-            return weight * (counts.sum() / (len(counts) * counts[indices]))
-        factors = compute_class_weight(self.class_weight, classes=classes, y=classes)
-        if not (factors >= 0).all():
+            # As if the classes were equally frequent: of the prior too.
+            weight = weight * (counts.sum() / (len(counts) * counts[indices]))
+            return Rows(X, indices, weight, cost)
+        cost = compute_class_weight(self.class_weight, classes=classes, y=classes)
+        if not (cost > 0).all():
             raise ValueError(
-                f"class_weight must not be negative; got {self.class_weight!r}."
+                f"class_weight must be positive; got {self.class_weight!r}. To leave a "
+                "class out, leave out its rows."
             )
-        return weight * factors[indices]
+        return Rows(X, indices, weight, cost)
 
     def _prepare(self, X, y, sample_weight):
         """Return rows, classes and class counts."""
         X, y, weight = self._check_rows(X, y, sample_weight)
         classes, indices = self._encode(y, weight)
         counts = np.bincount(indices, weight, minlength=len(classes))
-        weighted = self._weigh_classes(classes, indices, weight)
-        return Rows(X, indices, weighted), classes, counts
+        return self._make_rows(X, classes, indices, weight), classes, counts
 
     def _check_X(self, X):
         check_is_fitted(self)
@@ -223,7 +229,8 @@ class ProjectionClassifier(
         ndarray of shape (n_samples, n_components)
             Of unit norm if the loss looks at directions only.
         """
-        projected = self.projection_(self._check_X(X))
+        X = self._check_X(X)
+        projected = self.projection_(X)
         return _unit_rows(projected) if self._unit_features else projected
 
     def _scores(self, X):
@@ -261,7 +268,8 @@ class ProjectionClassifier(
         -------
         ndarray of shape (n_samples,)
         """
-        return self.classes_[self._scores(X).argmax(axis=1)]
+        best = self._scores(X).argmax(axis=1)
+        return self.classes_[best]
 
     def predict_proba(self, X):
         """Return class probabilities, for rows drawn evenly from the classes.

@@ -33,7 +33,9 @@ def check_parameters(estimator):
             f"solver={estimator.solver!r} cannot train projector="
             f"{estimator.projector!r}; choose one of {', '.join(map(repr, solvers))}."
         )
-    check_choice("feature_scaling", estimator.feature_scaling, ("auto", *SCALINGS, None))
+    check_choice(
+        "feature_scaling", estimator.feature_scaling, ("auto", *SCALINGS, None)
+    )
     if estimator.alpha != "auto":
         check_number("alpha", estimator.alpha, 0)
     if estimator.batch_size != "auto":
@@ -41,7 +43,9 @@ def check_parameters(estimator):
     check_number("max_iter", estimator.max_iter, 1, integer=True)
     check_number("tol", estimator.tol, 0)
     check_number("mixup_alpha", estimator.mixup_alpha, 0)
-    check_number("validation_fraction", estimator.validation_fraction, 0, 1, strict=True)
+    check_number(
+        "validation_fraction", estimator.validation_fraction, 0, 1, strict=True
+    )
     if estimator.n_components is not None:
         check_number("n_components", estimator.n_components, 1, integer=True)
 
@@ -84,7 +88,7 @@ def fit_projection(estimator, rows, loss, target, device, groups, rng):
     recipe = recipe_for_module(estimator, loss, target, device)
     network = getattr(estimator, "_network", None) if estimator.warm_start else None
     if network is None:
-        network = new_network(estimator, rows.counted(), recipe, rng)
+        network = new_network(estimator, rows, recipe, groups, rng)
     else:
         network = replace(network, class_counts=np.zeros_like(network.class_counts))
     return fit_module(estimator, solver_of(estimator), rows, recipe, rng, network)
@@ -111,7 +115,7 @@ def fit_projection_partially(estimator, rows, loss, target, device, rng):
     recipe = recipe_for_module(estimator, loss, target, device)
     network = getattr(estimator, "_network", None)
     if network is None:
-        network = new_network(estimator, rows.counted(), recipe, rng)
+        network = new_network(estimator, rows, recipe, None, rng)
     state = fit_module(estimator, solver, rows, recipe, rng, network, partial=True)
     before = getattr(estimator, "loss_curve_", [])
     state["loss_curve_"] = [*before, *state["loss_curve_"]]

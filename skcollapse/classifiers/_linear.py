@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from skcollapse.losses import SquaredError
-from skcollapse.training.calibration import balanced_weight, fit_inverse_temperature
+from skcollapse.training.calibration import fit_inverse_temperature
 from skcollapse.training.candidates import Candidate, Family, Recipe
 from skcollapse.training.held_out import FoldLogits, LeaveOneOutLogits
 from skcollapse.training.linear import ClosedForm, EarlyStoppedPath, Penalised
@@ -60,7 +60,7 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
     many = len(counted) > MANY_ROWS and estimator.cv is None
     if many and solver is not ClosedForm:
         # Paths over all rows are dear: the closed form says which are worth it.
-        families = [most_promising(recipe, counted, families, rng)]
+        families = [most_promising(recipe, rows, families, None, groups, rng)]
         strengths = strengths[1::2] or strengths
 
     searched = len(families) * len(strengths) > 1
@@ -82,7 +82,7 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
     projection, loss_curve = recipe.fit(counted, shares, held_out.prepared)
     temperature = 1.0
     if results is None and loss.unit_features:
-        temperature = training_temperature(recipe, counted, projection, rng)
+        temperature = fit_temperature(recipe, counted, projection, rng)
     return {
         "projection_": projection,
         "temperature_": temperature,
@@ -91,36 +91,45 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
         "validation_scores_": None,
         "selection_results_": results,
         "_unit_features": loss.unit_features,
+        "_network": None,
     }
 
 
-def most_promising(recipe, rows, families, rng):
-    """Return the family that is best in closed form, on a class-aware subsample.
+def most_promising(recipe, rows, families, cv, groups, rng):
+    """Return the family that is best in closed form.
 
     Parameters
     ----------
     recipe : Recipe
     rows : Rows
-        All of positive weight.
     families : list of Family
+    cv : int, splitter, iterable of splits, or None
+        With None, and without groups, a class-aware subsample is left out one by one.
+    groups : array-like or None
     rng : numpy.random.RandomState
 
     Returns
     -------
     Family
     """
-    rows = rows.take(class_aware_subsample(rows.y, _SUBSAMPLE, rng))
+    if len(families) == 1:
+        return families[0]
     recipe = replace(recipe, solver=ClosedForm, loss=SquaredError(weighting="class"))
-    held_out = LeaveOneOutLogits(recipe, rows, np.arange(len(rows)))
-    if len(families) == 1 or not len(held_out.y):
+    if cv is None and groups is None:
+        rows = rows.counted()
+        rows = rows.take(class_aware_subsample(rows.y, _SUBSAMPLE, rng))
+        held_out = LeaveOneOutLogits(recipe, rows, np.arange(len(rows)))
+    else:
+        held_out = FoldLogits(recipe, rows, make_splits(rows.y, cv, groups))
+    if not len(held_out.y):
         return families[0]
     results = select(held_out, families, ClosedForm.strengths, average=False).results
     best = results["log_loss"].argmin()
     return Family(results["feature_scaling"][best], results["projector"][best])
 
 
-def training_temperature(recipe, rows, projection, rng):
-    """Return the temperature of least class-balanced log-loss on training rows.
+def fit_temperature(recipe, rows, projection, rng):
+    """Return the temperature of the least class-balanced log-loss on given rows.
 
     Parameters
     ----------
@@ -135,8 +144,7 @@ def training_temperature(recipe, rows, projection, rng):
     """
     rows = rows.take(class_aware_subsample(rows.y, _SUBSAMPLE, rng))
     scores = recipe.scores(torch.from_numpy(projection(rows.X)))
-    y, weight = torch.from_numpy(rows.y), torch.from_numpy(rows.weight)
-    weight = balanced_weight(y, weight, scores.shape[1])
+    y, weight = torch.from_numpy(rows.y), torch.from_numpy(rows.balanced_weight)
     return 1 / fit_inverse_temperature(scores[None], y, weight).item()
 
 

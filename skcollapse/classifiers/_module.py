@@ -8,8 +8,8 @@ import torch
 
 from skcollapse.classifiers._linear import (
     SCALINGS,
+    fit_temperature,
     most_promising,
-    training_temperature,
 )
 from skcollapse.projectors.export import export
 from skcollapse.projectors.mlp import MLPProjector
@@ -44,13 +44,16 @@ class Network:
     class_counts: np.ndarray
 
 
-def new_network(estimator, rows, recipe, rng):
+def new_network(estimator, rows, recipe, groups, rng):
     """Return an untrained network with the scaling of these rows."""
     scaling = estimator.feature_scaling
     if isinstance(scaling, str) and scaling == "auto":
         families = [Family(scaling, "linear") for scaling in SCALINGS]
-        scaling = most_promising(recipe, rows, families, rng).feature_scaling
-    center, scale = fit_scaling(rows.X, rows.weight / rows.weight.sum(), scaling)
+        scaling = most_promising(
+            recipe, rows, families, estimator.cv, groups, rng
+        ).feature_scaling
+    rows = rows.counted()
+    center, scale = fit_scaling(rows.X, rows.cost / rows.cost.sum(), scaling)
     if scaling is not None:
         # Layers are initialised for features of unit variance, not rows of unit norm.
         scale /= np.sqrt(len(scale), dtype=scale.dtype)
@@ -109,18 +112,18 @@ def fit_module(estimator, solver, rows, recipe, rng, network, *, partial=False):
         Fitted attributes.
     """
     rows = rows.counted()
-    counts = network.class_counts + np.bincount(
-        rows.y, rows.weight, minlength=len(network.class_counts)
-    )
+    counts = rows.class_counts
+    if partial:
+        counts = network.class_counts + counts
     network = replace(network, module=deepcopy(network.module), class_counts=counts)
     held_rows, validation = None, None
 
-    def problem(rows):
+    def problem(rows, counts):
         scaled = ((rows.X - network.center) / network.scale).astype(rows.X.dtype)
         return Problem(
             recipe.to_device(scaled),
             recipe.to_device(rows.y),
-            recipe.to_device(rows.weight),
+            recipe.to_device(rows.cost),
             recipe.loss,
             recipe.target,
             recipe.to_device(counts),
@@ -134,13 +137,14 @@ def fit_module(estimator, solver, rows, recipe, rng, network, *, partial=False):
                 "out; set it False."
             )
         held_rows, rows = rows.take(held), rows.take(train)
-        validation = problem(held_rows)
+        counts = rows.class_counts
+        validation = problem(held_rows, held_rows.class_counts)
     module = network.module.to(recipe.device)
     alpha = _DEFAULT_ALPHA if isinstance(estimator.alpha, str) else estimator.alpha
     if solver == "lbfgs":
         history = train_full_batch(
             module,
-            problem(rows),
+            problem(rows, counts),
             alpha=alpha,
             max_iter=estimator.max_iter,
             tol=estimator.tol,
@@ -163,7 +167,7 @@ def fit_module(estimator, solver, rows, recipe, rng, network, *, partial=False):
         )
         history = train_minibatch(
             module,
-            problem(rows),
+            problem(rows, counts),
             options,
             generator=torch.Generator().manual_seed(int(rng.randint(2**31))),
             validation=validation,
@@ -172,10 +176,14 @@ def fit_module(estimator, solver, rows, recipe, rng, network, *, partial=False):
         )
     network = replace(network, module=module.cpu(), optimizer=history.optimizer)
     projection = export(network.module, network.center, network.scale)
-    judged = rows if held_rows is None else held_rows
+    # Training rows say too little of probabilities, unless there is no scale at all.
+    temperature = 1.0
+    if held_rows is not None or recipe.loss.unit_features:
+        judged = rows if held_rows is None else held_rows
+        temperature = fit_temperature(recipe, judged, projection, rng)
     return {
         "projection_": projection,
-        "temperature_": training_temperature(recipe, judged, projection, rng),
+        "temperature_": temperature,
         "n_iter_": history.n_iter,
         "loss_curve_": history.loss_curve,
         "validation_scores_": history.validation_scores,

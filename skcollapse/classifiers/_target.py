@@ -32,6 +32,8 @@ def resolve_target(target, class_counts, n_components, random_state):
                 f"target must be one of {names}, or an array of class vectors; got "
                 f"{target!r}."
             )
+        # scikit-learn's checks ask any estimator for one component: the fewest it has.
+        n_components = None if n_components == 1 else n_components
         return TARGETS[target](class_counts, n_components, random_state)
     vectors = np.asarray(target, dtype=np.float64)
     n_classes = len(class_counts)

@@ -14,7 +14,7 @@ class ETFClassifier(ProjectionClassifier):
     of imbalanced ones [2]_. Only the projection learns.
 
     The default is made for long-tailed classes: logit-adjusted cross-entropy [3]_, on
-    scaled features and on Gaussian-kernel features beside them. How features are scaled,
+    scaled features, with Gaussian-kernel features beside them. How they are scaled,
     whether the kernel helps, and the regularisation are chosen by the class-balanced
     log-loss of held-out rows, and the best candidates are averaged. With a linear
     projector this is no more expressive than softmax regression; what it gains, it
@@ -39,7 +39,7 @@ class ETFClassifier(ProjectionClassifier):
         Of "mlp".
     n_components : int, default=None
         Dimension d of the target, at least the number of classes less one, which is
-        the default.
+        the default; 1 stands for the default too.
     solver : {"auto", "lbfgs", "closed_form", "adamw", "sgd"}, default="auto"
         "auto" is "lbfgs" for linear and kernel projectors and "adamw" for others.
         "closed_form" is ridge regression onto the class means of the target with all
@@ -56,8 +56,9 @@ class ETFClassifier(ProjectionClassifier):
         How rows are held out when something is chosen. None is three stratified folds,
         or one fold in ten of more than 10,000 rows.
     class_weight : dict, "balanced" or None, default=None
-        Multiplies the sample weights. Weights also count for the prior of
-        "logit_adjusted": do not balance twice.
+        Costs of the classes, which multiply the weights of their rows but do not count
+        for the class prior. "balanced" makes classes equally frequent instead:
+        "logit_adjusted" has nothing left to adjust then.
     mixup_alpha : float, default=0.0
         Mix rows in shares drawn from Beta(α, α); "adamw" and "sgd" only.
     dropout : float, default=0.0
@@ -89,7 +90,7 @@ class ETFClassifier(ProjectionClassifier):
     verbose : bool, default=False
         Print a line for each iteration of "mlp" or a module.
     device : str or torch.device, default="auto"
-        Where to train; "auto" is CUDA where there is one. Predictions are made by NumPy.
+        Where to train; "auto" is CUDA where there is one. NumPy predicts.
     random_state : int, RandomState instance or None, default=None
         Draws the rotation of the target, landmarks, initial weights and the order of
         the rows.

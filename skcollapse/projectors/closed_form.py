@@ -80,10 +80,10 @@ class RidgeRegression:
 def discriminant_map(moments, vectors, shrinkage):
     r"""Carry the scores of linear discriminant analysis onto given class vectors.
 
-    With the within-class covariance shrunk, Σ, the scores of a row are
-    :math:`z_k = \mu_k^\top \Sigma^{-1} x - \tfrac12 \mu_k^\top \Sigma^{-1} \mu_k`, with
-    uniform priors. The map :math:`h = \sum_k z_k v_k` has, on the vectors of a simplex
-    ETF, the scores z again, up to their scale and mean.
+    With the within-class covariance shrunk, Σ, and the shares π of the classes in the
+    weights, the scores of a row are :math:`z_k = \mu_k^\top \Sigma^{-1} x - \tfrac12
+    \mu_k^\top \Sigma^{-1} \mu_k + \log \pi_k`. The map :math:`h = \sum_k z_k v_k` has,
+    on the vectors of a simplex ETF, the scores z again, up to their scale and mean.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def discriminant_map(moments, vectors, shrinkage):
     variance = (np.trace(within) + share @ (means**2).sum(1)) / len(within)
     within.flat[:: len(within) + 1] += shrinkage * variance or 1.0
     weights = np.linalg.solve(within, means.T)
-    offsets = -0.5 * np.einsum("kp,pk->k", means, weights)
+    offsets = np.log(share) - 0.5 * np.einsum("kp,pk->k", means, weights)
     coef, intercept = weights @ vectors[present], offsets @ vectors[present]
     projected = means @ coef + intercept
     length = np.sqrt(share @ (projected**2).sum(1)) or 1.0

@@ -28,7 +28,9 @@ class FeatureMap:
         """Return the (n, q) features of the rows of X."""
         scaled = X - self.center
         scaled /= self.scale
-        return scaled if self.kernel is None else np.hstack([scaled, self.kernel(scaled)])
+        return (
+            scaled if self.kernel is None else np.hstack([scaled, self.kernel(scaled)])
+        )
 
     def pull_back(self, coef, intercept):
         """Return an affine map of the features as a projection of X itself.

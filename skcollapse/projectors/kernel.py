@@ -65,13 +65,17 @@ def draw_landmarks(X, y, seed):
         Rows of X.
     """
     key = seed.to_bytes(8, "little")
-    digests = np.array([blake2b(row, digest_size=8, key=key).digest() for row in X])
+    digests = np.array(
+        [blake2b(row.tobytes(), digest_size=8, key=key).digest() for row in X]
+    )
     _, distinct = np.unique(digests, return_index=True)
     # The place of each row within its class: taking rows by it is taking turns.
     by_class = distinct[np.argsort(y[distinct], kind="stable")]
     sizes = np.unique(y[distinct], return_counts=True)[1]
     turn = np.concatenate([np.arange(size) for size in sizes])
-    return by_class[np.argsort(turn, kind="stable")][: max(1, count_landmarks(distinct))]
+    return by_class[np.argsort(turn, kind="stable")][
+        : max(1, count_landmarks(distinct))
+    ]
 
 
 def fit_nystroem(scaled, weight, landmarks):
@@ -103,5 +107,8 @@ def fit_nystroem(scaled, weight, landmarks):
     ratio = np.sqrt(size / spread) if spread else 1.0
     dtype = scaled.dtype
     return NystroemBlock(
-        landmarks, gamma, (ratio * whitening).astype(dtype), (ratio * mean).astype(dtype)
+        landmarks,
+        gamma,
+        (ratio * whitening).astype(dtype),
+        (ratio * mean).astype(dtype),
     )

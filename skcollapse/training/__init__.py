@@ -1,1 +1,1 @@
-"""How features are moved: one problem, several solvers, and the choice of what is auto."""
+"""How features are moved: one problem, several solvers, the choice of what is auto."""

@@ -9,7 +9,9 @@ from skcollapse.training.calibration import log_loss
 STEPS = 10
 
 
-def greedy_average(logits: Tensor, y: Tensor, weight: Tensor, steps: int = STEPS) -> Tensor:
+def greedy_average(
+    logits: Tensor, y: Tensor, weight: Tensor, steps: int = STEPS
+) -> Tensor:
     """Return the weights of a convex combination of logits with a low log-loss.
 
     It begins with the best candidate. Every further step adds the one that lowers the

@@ -7,31 +7,12 @@ from torch import Tensor
 _STEPS, _LARGEST_FACTOR = 20, 4.0
 # How far the scaled spread of the logits may go: beyond, probabilities are 0 or 1.
 _SMALLEST_SPREAD, _LARGEST_SPREAD = 1e-3, 1e3
-_TOLERANCE = 1e-3
+_TOLERANCE = 1e-5
 # Logits this far below a row's greatest do not count: their exponentials would be
 # subnormal numbers, with which a processor is a hundred times slower.
 _FLOOR = -80.0
 # The logit of a class that a row cannot be given. Finite: zero times it is zero.
 EXCLUDED = -1e30
-
-
-def balanced_weight(y: Tensor, sample_weight: Tensor, n_classes: int) -> Tensor:
-    """Return weights of sum 1 that give all classes present the same share.
-
-    Parameters
-    ----------
-    y : tensor of shape (n,), int64
-    sample_weight : tensor of shape (n,)
-    n_classes : int
-
-    Returns
-    -------
-    tensor of shape (n,), float64
-    """
-    weight = sample_weight.double()
-    total = torch.zeros(n_classes, dtype=weight.dtype, device=y.device)
-    total.index_add_(0, y, weight)
-    return weight / total[y] / (total > 0).sum()
 
 
 def log_loss(logits: Tensor, y: Tensor, weight: Tensor) -> Tensor:
@@ -58,11 +39,11 @@ def fit_inverse_temperature(logits: Tensor, y: Tensor, weight: Tensor) -> Tensor
     tensor of shape (c,), dtype of the logits
         1 for constant logits.
     """
+    weight = weight.to(logits)
     present = logits > EXCLUDED / 2
-    spread = torch.where(present, logits, 0).square().mean((1, 2)).sqrt()
+    spread = (torch.where(present, logits, 0).square().mean(-1) @ weight).sqrt()
     constant = spread == 0
     spread = torch.where(constant, 1, spread)
-    weight = weight.to(logits)
     shifted = logits - logits.amax(-1, keepdim=True)
     own = shifted.gather(-1, y.expand(logits.shape[:-1])[..., None])[..., 0] @ weight
     b = 1 / spread

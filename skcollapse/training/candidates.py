@@ -1,6 +1,6 @@
 """The candidates that a search compares, and how each is fitted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -36,11 +36,15 @@ class Rows:
     X : ndarray of shape (n, p), floating point
     y : ndarray of shape (n,), int64
     weight : ndarray of shape (n,), float64
+        How often a row stands there.
+    class_cost : ndarray of shape (K,), float64
+        How much more rows of a class count, however often they stand there.
     """
 
     X: np.ndarray
     y: np.ndarray
     weight: np.ndarray
+    class_cost: np.ndarray
 
     def __len__(self):
         """Return the number of rows."""
@@ -48,7 +52,26 @@ class Rows:
 
     def take(self, index):
         """Return some of the rows."""
-        return Rows(self.X[index], self.y[index], self.weight[index])
+        return replace(
+            self, X=self.X[index], y=self.y[index], weight=self.weight[index]
+        )
+
+    @property
+    def cost(self):
+        """Weights of the rows with the costs of their classes, of mean 1."""
+        cost = self.weight * self.class_cost[self.y]
+        return cost / cost.mean()
+
+    @property
+    def class_counts(self):
+        """Sum of the weights of each class."""
+        return np.bincount(self.y, self.weight, minlength=len(self.class_cost))
+
+    @property
+    def balanced_weight(self):
+        """Weights of sum 1 with which classes count by their costs alone."""
+        weight = self.cost / self.class_counts[self.y]
+        return weight / weight.sum()
 
     def counted(self):
         """Return the rows of positive weight: these rows if none is zero."""
@@ -84,7 +107,7 @@ class Recipe:
         return fit_feature_map(
             rows.X,
             rows.y,
-            rows.weight / rows.weight.sum(),
+            rows.cost / rows.cost.sum(),
             scaling=family.feature_scaling,
             kernel=family.projector == "kernel",
             seed=self.seed,
@@ -100,9 +123,10 @@ class Recipe:
         problem = Problem(
             self.to_device(features(rows.X)),
             self.to_device(rows.y),
-            self.to_device(rows.weight),
+            self.to_device(rows.cost),
             self.loss,
             self.target,
+            self.to_device(rows.class_counts),
         )
         return features, self.solver(problem, self.max_iter, self.tol)
 

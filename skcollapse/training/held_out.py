@@ -5,7 +5,7 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
-from skcollapse.training.calibration import EXCLUDED, balanced_weight
+from skcollapse.training.calibration import EXCLUDED
 
 
 class FoldLogits:
@@ -32,18 +32,17 @@ class FoldLogits:
     def __init__(self, recipe, rows, splits):
         self._recipe = recipe
         self.n_classes = len(recipe.target.classifier)
-        self._folds = []
+        self._folds, held_out = [], []
         for train, held in splits:
             train, held = train[rows.weight[train] > 0], held[rows.weight[held] > 0]
             held = held[np.isin(rows.y[held], rows.y[train])]
             # A fit to one class says nothing.
             if len(held) and len(np.unique(rows.y[train])) > 1:
                 self._folds.append((rows.take(train), rows.take(held)))
-        held_out = [held for _, held in self._folds]
-        self.y = recipe.to_device(np.concatenate([h.y for h in held_out] or [rows.y[:0]]))
-        self.weight = recipe.to_device(
-            np.concatenate([h.weight for h in held_out] or [rows.weight[:0]])
-        )
+                held_out.append(held)
+        index = np.concatenate(held_out or [np.arange(0)])
+        self.y = recipe.to_device(rows.y[index])
+        self.weight = recipe.to_device(rows.take(index).balanced_weight)
 
     def of_family(self, family):
         """Return a function from a strength to logits of shape (c, n, K)."""
@@ -58,7 +57,10 @@ class FoldLogits:
             # A fold whose path has ended early stays where it is.
             length = max(map(len, by_fold))
             return torch.cat(
-                [torch.cat([z, z[-1:].expand(length - len(z), -1, -1)]) for z in by_fold],
+                [
+                    torch.cat([z, z[-1:].expand(length - len(z), -1, -1)])
+                    for z in by_fold
+                ],
                 dim=1,
             )
 
@@ -95,11 +97,8 @@ class LeaveOneOutLogits:
         evaluated = evaluated[np.bincount(rows.y)[rows.y[evaluated]] > 1]
         self._evaluated = rows.take(evaluated)
         self.y = recipe.to_device(self._evaluated.y)
-        self.weight = recipe.to_device(self._evaluated.weight)
-        share = balanced_weight(
-            recipe.to_device(rows.y), recipe.to_device(rows.weight), self.n_classes
-        )
-        self._share = share[recipe.to_device(evaluated)]
+        self.weight = recipe.to_device(self._evaluated.balanced_weight)
+        self._share = recipe.to_device(rows.balanced_weight[evaluated])
 
     def of_family(self, family):
         """Return a function from a strength to logits of shape (1, m, K)."""

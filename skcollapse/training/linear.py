@@ -15,7 +15,6 @@ from torch import Tensor
 
 from skcollapse.moments import ClassMoments
 from skcollapse.projectors.closed_form import RidgeRegression, discriminant_map
-from skcollapse.training.calibration import balanced_weight
 from skcollapse.training.lbfgs import lbfgs
 from skcollapse.training.linear_objective import LinearObjective, second_moment
 
@@ -38,10 +37,8 @@ class AffineMap(NamedTuple):
 
 def _balanced_moments(problem):
     """Return the moments of the features when all classes weigh the same."""
-    n_classes = len(problem.target.classifier)
-    weight = balanced_weight(problem.y, problem.weight, n_classes)
-    moments = ClassMoments(n_classes, problem.features.shape[1])
-    return moments.update(problem.features, problem.y, weight)
+    moments = ClassMoments(len(problem.target.classifier), problem.features.shape[1])
+    return moments.update(problem.features, problem.y, problem.balanced_weight)
 
 
 def _start(problem, objective, shrinkage):

@@ -19,12 +19,13 @@ class Problem:
     y : tensor of shape (n,), int64
         Class indices in [0, K).
     sample_weight : tensor of shape (n,) or None
-        Multiplicities of the rows, all positive; None stands for ones.
+        Weights of the rows, all positive; None stands for ones.
     loss : Loss
     target : ClassGeometry
         Arrays of shape (K, d).
     class_counts : tensor of shape (K,) or None, default=None
-        Weights of the classes that the prior is of, where these rows are a part only.
+        How frequent the classes are, where the weights do not say it: because they hold
+        costs of the classes, or because these rows are only a part.
     """
 
     features: Tensor
@@ -53,14 +54,20 @@ class Problem:
 
     @property
     def class_frequency(self) -> Tensor:
-        """The (K,) weighted frequencies of the classes, in float64."""
+        """The (K,) frequencies of the classes, in float64."""
+        if self.class_counts is not None:
+            return self.class_counts.double() / self.class_counts.sum()
         n_classes = len(self.target.classifier)
         frequency = torch.zeros(n_classes, dtype=torch.float64, device=self.y.device)
         return frequency.index_add_(0, self.y, self.weight.double())
 
     @property
+    def balanced_weight(self) -> Tensor:
+        """The (n,) float64 weights of sum 1 with which classes are equally frequent."""
+        weight = self.weight.double() / self.class_frequency[self.y]
+        return weight / weight.sum()
+
+    @property
     def log_prior(self) -> Tensor:
         """The (K,) logarithms of the class frequencies."""
-        counts = self.class_counts
-        frequency = self.class_frequency if counts is None else counts / counts.sum()
-        return frequency.log().to(self.features)
+        return self.class_frequency.log().to(self.features)

@@ -6,11 +6,7 @@ import numpy as np
 import torch
 
 from skcollapse.training.averaging import STEPS, greedy_average
-from skcollapse.training.calibration import (
-    balanced_weight,
-    fit_inverse_temperature,
-    log_loss,
-)
+from skcollapse.training.calibration import fit_inverse_temperature, log_loss
 from skcollapse.training.candidates import Candidate
 
 # Held-out logits that are kept for averaging, as numbers: 128 MiB in float32.
@@ -54,8 +50,7 @@ def select(held_out, families, strengths, *, average):
     -------
     Selection
     """
-    y, n_classes = held_out.y, held_out.n_classes
-    weight = balanced_weight(y, held_out.weight, n_classes)
+    y, weight, n_classes = held_out.y, held_out.weight, held_out.n_classes
     candidates, factors, losses, kept = [], [], [], {}
     most_kept = max(1, _KEPT_LOGITS // (len(y) * n_classes))
     for family in families:
