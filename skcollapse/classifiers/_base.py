@@ -154,7 +154,9 @@ class ProjectionClassifier(
             class_counts_=counts,
             target_=target.classifier,
             target_means_=target.means,
-            _scorer=state["projection_"].followed_by(target.classifier.T),
+            _scorer=state["projection_"].followed_by(
+                target.classifier.T / state["temperature_"]
+            ),
         )
 
     def _report(self, epoch, loss, score=None):
@@ -234,12 +236,13 @@ class ProjectionClassifier(
         return _unit_rows(projected) if self._unit_features else projected
 
     def _scores(self, X):
-        """Return the (n, K) inner products with the class vectors."""
+        """Return the (n, K) inner products with the class vectors, at temperature 1."""
         X = self._check_X(X)
         if not self._unit_features:
             return self._scorer(X)
+        vectors = self.target_.T / self.temperature_
         projected = _unit_rows(self.projection_(X))
-        return projected @ self.target_.T.astype(projected.dtype)
+        return projected @ vectors.astype(projected.dtype)
 
     def decision_function(self, X):
         """Return the scores of the classes, on a balanced footing.
@@ -254,7 +257,7 @@ class ProjectionClassifier(
             Inner products of projected features and class vectors, over the
             temperature; with two classes, the second less the first.
         """
-        scores = self._logits(X)
+        scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def predict(self, X):
@@ -282,7 +285,7 @@ class ProjectionClassifier(
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        return softmax(self._logits(X), axis=1)
+        return softmax(self._scores(X), axis=1)
 
     def predict_log_proba(self, X):
         """Return the logarithms of the probabilities.
@@ -295,11 +298,7 @@ class ProjectionClassifier(
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        return log_softmax(self._logits(X), axis=1)
-
-    def _logits(self, X):
-        scores = self._scores(X)
-        return scores / scores.dtype.type(self.temperature_)
+        return log_softmax(self._scores(X), axis=1)
 
     @property
     def _n_features_out(self):

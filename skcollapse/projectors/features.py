@@ -1,6 +1,6 @@
 """The features that a linear projector sees: scaled rows, and a kernel beside them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,14 +18,22 @@ class FeatureMap:
     center, scale : ndarrays of shape (p,)
     kernel : NystroemBlock or None
         Kernel features that stand beside the scaled ones.
+    basis : ndarray of shape (q', q) or None
+        An orthonormal basis of what the training rows span, where they are fewer than
+        their q' features. Nothing is learnt outside of it, and all inside.
     """
 
     center: np.ndarray
     scale: np.ndarray
     kernel: NystroemBlock | None = None
+    basis: np.ndarray | None = None
 
     def __call__(self, X):
         """Return the (n, q) features of the rows of X."""
+        features = self._all_features(X)
+        return features if self.basis is None else features @ self.basis
+
+    def _all_features(self, X):
         scaled = X - self.center
         scaled /= self.scale
         return (
@@ -45,6 +53,8 @@ class FeatureMap:
         LinearProjection
         """
         dtype, n_linear = self.center.dtype, len(self.center)
+        if self.basis is not None:
+            coef = self.basis @ coef
         linear = coef[:n_linear] / self.scale[:, None].astype(np.float64)
         intercept = intercept - self.center @ linear
         kernels = ()
@@ -79,10 +89,15 @@ def fit_feature_map(X, y, weight, *, scaling, kernel, seed):
     -------
     FeatureMap
     """
-    center, scale = fit_scaling(X, weight, scaling)
-    linear = FeatureMap(center, scale)
-    if not kernel:
-        return linear
-    scaled = linear(X)
-    landmarks = scaled[draw_landmarks(X, y, seed)]
-    return FeatureMap(center, scale, fit_nystroem(scaled, weight, landmarks))
+    features = FeatureMap(*fit_scaling(X, weight, scaling))
+    if kernel:
+        scaled = features(X)
+        landmarks = scaled[draw_landmarks(X, y, seed)]
+        features = replace(features, kernel=fit_nystroem(scaled, weight, landmarks))
+        n_features = X.shape[1] + features.kernel.whitening.shape[1]
+    else:
+        n_features = X.shape[1]
+    if n_features > len(X):
+        basis = np.linalg.qr(features(X).T)[0]
+        features = replace(features, basis=basis)
+    return features

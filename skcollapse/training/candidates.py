@@ -58,9 +58,8 @@ class Rows:
 
     @property
     def cost(self):
-        """Weights of the rows with the costs of their classes, of mean 1."""
-        cost = self.weight * self.class_cost[self.y]
-        return cost / cost.mean()
+        """Weights of the rows, times the costs of their classes."""
+        return self.weight * self.class_cost[self.y]
 
     @property
     def class_counts(self):
