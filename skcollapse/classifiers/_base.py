@@ -8,7 +8,7 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
-from sklearn.utils import check_random_state, compute_class_weight
+from sklearn.utils import assert_all_finite, check_random_state, compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -213,11 +213,19 @@ class ProjectionClassifier(
         counts = np.bincount(indices, weight, minlength=len(classes))
         return self._make_rows(X, classes, indices, weight), classes, counts
 
-    def _check_X(self, X):
+    def _apply(self, function, X):
+        """Return a function of checked X."""
         check_is_fitted(self)
         X = to_numpy(X)
-        X = validate_data(self, X, dtype=float_dtypes(X), reset=False)
-        return X
+        X = validate_data(
+            self, X, dtype=float_dtypes(X), reset=False, ensure_all_finite=False
+        )
+        with np.errstate(invalid="ignore", over="ignore"):
+            result = function(X)
+            # Most projections show NaN and infinity, and are the smaller to look at.
+            if not (self.projection_.keeps_non_finite and np.isfinite(result.sum())):
+                assert_all_finite(X, input_name="X")
+        return result
 
     def transform(self, X):
         """Project features to where the classes sit.
@@ -231,17 +239,17 @@ class ProjectionClassifier(
         ndarray of shape (n_samples, n_components)
             Of unit norm if the loss looks at directions only.
         """
-        X = self._check_X(X)
-        projected = self.projection_(X)
+        check_is_fitted(self)
+        projected = self._apply(self.projection_, X)
         return _unit_rows(projected) if self._unit_features else projected
 
     def _scores(self, X):
         """Return the (n, K) inner products with the class vectors, at temperature 1."""
-        X = self._check_X(X)
+        check_is_fitted(self)
         if not self._unit_features:
-            return self._scorer(X)
+            return self._apply(self._scorer, X)
         vectors = self.target_.T / self.temperature_
-        projected = _unit_rows(self.projection_(X))
+        projected = self.transform(X)
         return projected @ vectors.astype(projected.dtype)
 
     def decision_function(self, X):

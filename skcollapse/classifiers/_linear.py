@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from skcollapse.losses import SquaredError
+from skcollapse.training.averaging import first_lowest
 from skcollapse.training.calibration import fit_inverse_temperature
 from skcollapse.training.candidates import Candidate, Family, Recipe
 from skcollapse.training.held_out import FoldLogits, LeaveOneOutLogits
@@ -124,7 +125,7 @@ def most_promising(recipe, rows, families, cv, groups, rng):
     if not len(held_out.y):
         return families[0]
     results = select(held_out, families, ClosedForm.strengths, average=False).results
-    best = results["log_loss"].argmin()
+    best = first_lowest(results["log_loss"])
     return Family(results["feature_scaling"][best], results["projector"][best])
 
 

@@ -45,6 +45,8 @@ class LinearProjection:
     coef: np.ndarray
     intercept: np.ndarray
     kernels: tuple[KernelExpansion, ...] = ()
+    # NaN and infinity in X are still there in the result: nothing bounds them.
+    keeps_non_finite = True
 
     def __call__(self, X):
         """Return the (n, d) projected rows of X."""

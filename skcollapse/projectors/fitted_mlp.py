@@ -28,6 +28,9 @@ class MLPProjection:
     intercepts: tuple[np.ndarray, ...]
     shortcut: np.ndarray | None = None
 
+    # An activation may hide infinity.
+    keeps_non_finite = False
+
     def __call__(self, X):
         """Return the (n, d) projected rows of X, in the common precision."""
         coef = self.coefs[-1]

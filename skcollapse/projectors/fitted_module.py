@@ -29,6 +29,9 @@ class ModuleProjection:
     scale: np.ndarray
     matrix: np.ndarray | None = None
 
+    # An activation may hide NaN and infinity.
+    keeps_non_finite = False
+
     def __call__(self, X):
         """Return the (n, d) or (n, k) projected rows of X."""
         # A batch without rows still tells the number of components.

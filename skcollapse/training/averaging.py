@@ -9,6 +9,26 @@ from skcollapse.training.calibration import log_loss
 STEPS = 10
 
 
+# Losses closer than this are the same: which is lower is a matter of rounding.
+_TIE = 1e-6
+
+
+def first_lowest(values) -> int:
+    """Return the first index of a value that is the lowest, or as good as.
+
+    Candidates go from strong to weak regularisation: the first is the simplest.
+
+    Parameters
+    ----------
+    values : tensor or ndarray of shape (c,)
+
+    Returns
+    -------
+    int
+    """
+    return int((values <= values.min() + _TIE).nonzero()[0][0])
+
+
 def greedy_average(
     logits: Tensor, y: Tensor, weight: Tensor, steps: int = STEPS
 ) -> Tensor:
@@ -40,7 +60,7 @@ def greedy_average(
     """
     weight = weight.to(logits)
     rows = torch.arange(len(y), device=y.device)
-    chosen = int(log_loss(logits, y, weight).argmin())
+    chosen = first_lowest(log_loss(logits, y, weight))
     share = torch.zeros(len(logits), dtype=torch.float64)
     share[chosen] = 1
     mixture = logits[chosen].clone()
@@ -48,7 +68,7 @@ def greedy_average(
         gradient = torch.softmax(mixture, -1)
         gradient[rows, y] -= 1
         gradient *= weight[:, None]
-        chosen = int((logits.flatten(1) @ gradient.flatten()).argmin())
+        chosen = first_lowest(logits.flatten(1) @ gradient.flatten())
         share *= 1 - 1 / step
         share[chosen] += 1 / step
         mixture += (logits[chosen] - mixture) / step

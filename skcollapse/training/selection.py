@@ -66,7 +66,7 @@ def select(held_out, families, strengths, *, average):
             loss = log_loss(logits, y, weight)
             losses += loss.tolist()
             best = sorted(kept, key=losses.__getitem__)[:most_kept]
-            kept = {index: kept[index] for index in best}
+            kept = {index: kept[index] for index in sorted(best)}
             if loss.min() > _HOPELESS * lowest:
                 break
             lowest = min(lowest, loss.min())
