@@ -91,7 +91,8 @@ def fit_projection(estimator, rows, loss, target, device, groups, rng):
         network = new_network(estimator, rows, recipe, groups, rng)
     else:
         network = replace(network, class_counts=np.zeros_like(network.class_counts))
-    return fit_module(estimator, solver_of(estimator), rows, recipe, rng, network)
+    solver = solver_of(estimator)
+    return fit_module(estimator, solver, rows, recipe, rng, network, groups=groups)
 
 
 def fit_projection_partially(estimator, rows, loss, target, device, rng):

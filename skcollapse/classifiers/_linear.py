@@ -64,7 +64,7 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
         families = [most_promising(recipe, rows, families, None, groups, rng)]
         strengths = strengths[1::2] or strengths
 
-    searched = len(families) * len(strengths) > 1
+    searched, temperature = len(families) * len(strengths) > 1, 1.0
     if solver is ClosedForm and estimator.cv is None and groups is None:
         evaluated = class_aware_subsample(counted.y, _SUBSAMPLE, rng)
         held_out = LeaveOneOutLogits(recipe, counted, evaluated)
@@ -76,12 +76,15 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
         average = not (loss.unit_features or many)
         selection = select(held_out, families, strengths, average=average)
         shares, results = selection.shares, selection.results
+        if loss.unit_features:
+            # Of directions the length is lost, which would hold the temperature.
+            ((chosen, factor),) = shares.items()
+            shares, temperature = {chosen: 1.0}, 1 / factor
     else:
         # Nothing is chosen, or nothing can be held out and all are as good.
         candidates = [Candidate(f, alpha) for f in families for alpha in strengths]
         shares, results = dict.fromkeys(candidates, 1 / len(candidates)), None
     projection, loss_curve = recipe.fit(counted, shares, held_out.prepared)
-    temperature = 1.0
     if results is None and loss.unit_features:
         temperature = fit_temperature(recipe, counted, projection, rng)
     return {

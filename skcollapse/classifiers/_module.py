@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from sklearn.model_selection import StratifiedGroupKFold
 
 from skcollapse.classifiers._linear import (
     SCALINGS,
@@ -78,8 +79,13 @@ def _dtype(rows):
     return torch.from_numpy(rows.X[:0]).dtype
 
 
-def hold_out(y, fraction, rng):
+def hold_out(y, fraction, groups, rng):
     """Return training and held-out rows; classes of one row are not held out."""
+    if groups is not None:
+        n_splits = max(2, round(1 / fraction))
+        seed = int(rng.randint(2**31))
+        splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
+        return next(splitter.split(np.zeros((len(y), 1)), y, groups))
     order = rng.permutation(len(y))
     order = order[np.argsort(y[order], kind="stable")]
     sizes = np.bincount(y)
@@ -90,7 +96,9 @@ def hold_out(y, fraction, rng):
     return np.sort(order[~is_held]), np.sort(order[is_held])
 
 
-def fit_module(estimator, solver, rows, recipe, rng, network, *, partial=False):
+def fit_module(
+    estimator, solver, rows, recipe, rng, network, *, groups=None, partial=False
+):
     """Train a network, from its present weights.
 
     Parameters
@@ -103,6 +111,8 @@ def fit_module(estimator, solver, rows, recipe, rng, network, *, partial=False):
     rng : numpy.random.RandomState
     network : Network
         Not changed.
+    groups : array-like or None
+        Rows of a group are held out together.
     partial : bool
         One epoch only, which goes on where the optimiser was.
 
@@ -111,6 +121,7 @@ def fit_module(estimator, solver, rows, recipe, rng, network, *, partial=False):
     dict
         Fitted attributes.
     """
+    groups = None if groups is None else np.asarray(groups)[rows.weight > 0]
     rows = rows.counted()
     counts = rows.class_counts
     if partial:
@@ -130,7 +141,7 @@ def fit_module(estimator, solver, rows, recipe, rng, network, *, partial=False):
         )
 
     if estimator.early_stopping and not partial:
-        train, held = hold_out(rows.y, estimator.validation_fraction, rng)
+        train, held = hold_out(rows.y, estimator.validation_fraction, groups, rng)
         if not len(held):
             raise ValueError(
                 "early_stopping=True needs a class with at least 2 rows to hold one "

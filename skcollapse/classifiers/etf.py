@@ -22,15 +22,14 @@ class ETFClassifier(ProjectionClassifier):
 
     Parameters
     ----------
-    target : {"etf", "seli"} or array-like of shape (n_classes, n_components), \
-            default="etf"
+    target : {"etf", "seli"} or array of shape (n_classes, n_components), default="etf"
         Class vectors: a simplex equiangular tight frame, the geometry of
         [2]_ for the class counts seen in ``fit``, or vectors in the order of the
         sorted labels.
-    loss : {"logit_adjusted", "cross_entropy", "dot_regression", "squared", "ntce", \
-            "nonl"} or Loss, default="logit_adjusted"
-        What pulls, see :mod:`skcollapse.losses`. ``solver="closed_form"`` regresses by
-        least squares whatever the loss.
+    loss : str or Loss, default="logit_adjusted"
+        What pulls: "logit_adjusted", "cross_entropy", "dot_regression", "squared",
+        "ntce", "nonl", or a :class:`~skcollapse.losses.Loss` of other parameters.
+        ``solver="closed_form"`` regresses by least squares whatever the loss.
     projector : {"auto", "linear", "kernel", "mlp"} or torch.nn.Module, default="auto"
         What moves. "kernel" is linear on Nyström features of the Gaussian kernel and
         on the features themselves; "auto" chooses between "linear" and "kernel". A
@@ -119,7 +118,7 @@ class ETFClassifier(ProjectionClassifier):
     validation_scores_ : list of float or None
         Balanced accuracy on the rows that early stopping held out.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
 
     See Also
     --------

@@ -1,0 +1,152 @@
+"""The long-tailed data sets of the benchmarks, and synthetic rows of any size."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from skcollapse.datasets import long_tail_counts, make_long_tailed
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Split(NamedTuple):
+    """Training and test rows, and what groups the training rows if anything does."""
+
+    X: np.ndarray
+    y: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
+    groups: np.ndarray | None = None
+
+
+def data_folder():
+    return Path(os.environ.get("SKCOLLAPSE_DATA", ROOT.parent / "shared" / "data"))
+
+
+def _open(name):
+    path = data_folder() / f"{name}.npz"
+    if not path.exists():
+        raise FileNotFoundError(f"no {path.name} in the folder of SKCOLLAPSE_DATA")
+    return np.load(path, allow_pickle=True)
+
+
+def _class_order(draw):
+    return "random" if draw else None
+
+
+def digits(draw):
+    """IR 30, 85 rows of the largest class; three rows in ten are for testing."""
+    X, y = load_digits(return_X_y=True)
+    X, X_test, y, y_test = train_test_split(
+        X.astype(np.float32), y, test_size=0.3, stratify=y, random_state=0
+    )
+    index = make_long_tailed(
+        y, 30, n_max=85, class_order=_class_order(draw), random_state=draw
+    )
+    return Split(X[index], y[index], X_test, y_test)
+
+
+def resnet18(draw, imbalance_ratio):
+    """CIFAR-10 as 100 principal components of ResNet-18 features."""
+    data = _open("cifar10_resnet18_pca100")
+    X, y = data["X_train"].astype(np.float32), data["y_train"].astype(int)
+    if draw == 0:
+        index = data[f"lt_idx_ir{imbalance_ratio}"]
+    else:
+        index = make_long_tailed(
+            y, imbalance_ratio, class_order="random", random_state=draw
+        )
+    X_test, y_test = data["X_test"].astype(np.float32), data["y_test"].astype(int)
+    return Split(X[index], y[index], X_test, y_test)
+
+
+def anuran(draw):
+    """Frog calls with their own tail; no recording is in training and in test."""
+    data = _open("anuran_mfcc_species")
+    X, y, record = data["X"], data["y"].astype(int), data["record_id"]
+    train, test = data["group_train_idx"], data["group_test_idx"]
+    return Split(X[train], y[train], X[test], y[test], record[train])
+
+
+def dry_bean(draw):
+    """IR 50, 1000 rows of the largest class; classes keep the order of their sizes."""
+    data = _open("dry_bean")
+    X, y = data["X"], data["y"].astype(int)
+    train, test = data["train_idx"], data["test_idx"]
+    rng = np.random.default_rng(draw)
+    available = np.bincount(y[train])
+    order = np.argsort(-available, kind="stable")
+    counts = np.minimum(long_tail_counts(len(order), 1000, 50), available[order])
+    index = np.concatenate(
+        [
+            rng.permutation(train[y[train] == k])[:count]
+            for k, count in zip(order, counts, strict=True)
+        ]
+    )
+    return Split(X[index], y[index], X[test], y[test])
+
+
+def fashion(draw):
+    """IR 100, 2000 rows of the largest class; pixels from 0 to 1."""
+    data = _open("fashion_mnist")
+    y, y_test = data["y_train"].astype(int), data["y_test"].astype(int)
+    index = make_long_tailed(
+        y, 100, n_max=2000, class_order=_class_order(draw), random_state=draw
+    )
+    X, X_test = (
+        images.reshape(len(images), -1).astype(np.float32) / 255
+        for images in (data["X_train"][index], data["X_test"])
+    )
+    return Split(X, y[index], X_test, y_test)
+
+
+SETS = {
+    "digits IR 30": digits,
+    "r18 IR 100": lambda draw: resnet18(draw, 100),
+    "r18 IR 50": lambda draw: resnet18(draw, 50),
+    "anuran": anuran,
+    "bean IR 50": dry_bean,
+    "Fashion IR 100": fashion,
+}
+
+
+def load_sets(names, draws):
+    """Return {name: [Split of each draw]}; say why if a set is left out."""
+    sets = {}
+    for name in names:
+        try:
+            sets[name] = [SETS[name](draw) for draw in range(draws)]
+        except FileNotFoundError as error:
+            print(f"Left out {name}: {error}.", flush=True)
+    return sets
+
+
+def gaussian_classes(
+    separation, *, n=50_000, p=768, n_classes=100, imbalance_ratio=100, seed=0
+):
+    """Draw long-tailed Gaussian classes of one covariance, with a power-law spectrum.
+
+    Returns X, y, X_test, y_test; each class has 100 test rows, or ten if there are
+    more than 100 classes.
+    """
+    rng = np.random.default_rng(seed)
+    share = long_tail_counts(n_classes, 10**6, imbalance_ratio)
+    counts = np.maximum(1, share * n // share.sum())
+    counts[0] += n - counts.sum()
+    spectrum = (1 + np.arange(p)) ** -0.5
+    rotation = np.linalg.qr(rng.standard_normal((p, p)))[0].astype(np.float32)
+    means = rng.standard_normal((n_classes, p)) * separation * spectrum
+
+    def rows(y):
+        noise = rng.standard_normal((len(y), p), dtype=np.float32)
+        return (means[y].astype(np.float32) + noise * spectrum.astype(np.float32)) @ (
+            rotation
+        )
+
+    y = rng.permutation(np.repeat(np.arange(n_classes), counts))
+    y_test = np.repeat(np.arange(n_classes), 100 if n_classes <= 100 else 10)
+    return rows(y), y, rows(y_test), y_test
