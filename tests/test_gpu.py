@@ -1,0 +1,70 @@
+"""The same fits on CUDA as on the CPU, and nothing of CUDA left in what is kept."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from skcollapse import ETFClassifier
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X[:600], y[:600], X[600:]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"solver": "closed_form"},
+        {"alpha": 1e-2, "projector": "kernel", "feature_scaling": "global"},
+        {"loss": "dot_regression", "projector": "linear"},
+        {"target": "seli", "projector": "linear"},
+    ],
+)
+def test_cuda_fits_as_the_cpu_does(digits, parameters):
+    X, y, X_test = digits
+    on_cpu = ETFClassifier(device="cpu", random_state=0, **parameters).fit(X, y)
+    on_cuda = ETFClassifier(device="cuda", random_state=0, **parameters).fit(X, y)
+    np.testing.assert_allclose(
+        on_cuda.predict_proba(X_test), on_cpu.predict_proba(X_test), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("projector", ["linear", "mlp"])
+def test_cuda_models_hold_no_cuda_tensors(digits, projector):
+    X, y, X_test = digits
+    model = ETFClassifier(
+        projector=projector, device="cuda", max_iter=5, random_state=0
+    ).fit(X, y)
+    # Storages on CUDA are pickled with the name of their location.
+    assert b"cuda:" not in pickle.dumps(model)
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(model)).predict(X_test), model.predict(X_test)
+    )
+
+
+def test_cuda_reproduces_bit_for_bit(digits):
+    X, y, X_test = digits
+    models = [
+        ETFClassifier(projector="mlp", device="cuda", max_iter=5, random_state=0)
+        for _ in range(2)
+    ]
+    first, second = (model.fit(X, y).decision_function(X_test) for model in models)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_cuda_tensors_are_accepted(digits):
+    X, y, X_test = digits
+    X, y = torch.as_tensor(X, device="cuda"), torch.as_tensor(y, device="cuda")
+    model = ETFClassifier(solver="closed_form", random_state=0).fit(X, y)
+    assert isinstance(model.predict(torch.as_tensor(X_test, device="cuda")), np.ndarray)
