@@ -89,8 +89,14 @@ def fit_projection(estimator, rows, loss, target, device, groups, rng):
     network = getattr(estimator, "_network", None) if estimator.warm_start else None
     if network is None:
         network = new_network(estimator, rows, recipe, groups, rng)
-    else:
+    elif network.fits(rows):
         network = replace(network, class_counts=np.zeros_like(network.class_counts))
+    else:
+        raise ValueError(
+            "warm_start=True needs the features and classes of the last fit: "
+            f"{len(network.center)} and {len(network.class_counts)}; got "
+            f"{rows.X.shape[1]} and {len(rows.class_cost)}. Set it False to begin anew."
+        )
     solver = solver_of(estimator)
     return fit_module(estimator, solver, rows, recipe, rng, network, groups=groups)
 

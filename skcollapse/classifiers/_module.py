@@ -44,6 +44,11 @@ class Network:
     optimizer: dict | None
     class_counts: np.ndarray
 
+    def fits(self, rows):
+        """Return whether rows have as many features and classes."""
+        shape = rows.X.shape[1], len(rows.class_cost)
+        return shape == (len(self.center), len(self.class_counts))
+
 
 def new_network(estimator, rows, recipe, groups, rng):
     """Return an untrained network with the scaling of these rows."""

@@ -11,6 +11,8 @@ from skcollapse.training.candidates import Candidate
 
 # Held-out logits that are kept for averaging, as numbers: 128 MiB in float32.
 _KEPT_LOGITS = 2**25
+# Logits whose temperatures are fitted at once, as numbers: it takes several copies.
+_AT_ONCE = 2**22
 # Weaker and weaker regularisation is not tried once the loss has risen by this factor.
 _HOPELESS = 1.1
 
@@ -57,7 +59,12 @@ def select(held_out, families, strengths, *, average):
         logits_at, lowest = held_out.of_family(family), np.inf
         for alpha in strengths:
             logits = logits_at(alpha)
-            factor = fit_inverse_temperature(logits, y, weight)
+            factor = torch.cat(
+                [
+                    fit_inverse_temperature(some, y, weight)
+                    for some in logits.split(max(1, _AT_ONCE // logits[0].numel()))
+                ]
+            )
             logits *= factor[:, None, None]
             for place, of_candidate in enumerate(logits):
                 kept[len(candidates)] = of_candidate.clone()
