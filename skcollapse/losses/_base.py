@@ -49,6 +49,18 @@ class Loss:
     needs_prior: bool = False
     contrasts_samples: bool = False
 
+    def unadjusted(self):
+        """Return the loss without the prior, and what of it to take off the scores.
+
+        Returns
+        -------
+        loss : Loss
+        strength : float
+            Take this multiple of the log prior off the scores instead; 0 if the loss
+            has no prior, or no scores that a constant can be taken off.
+        """
+        return self, 0.0
+
     def curvature(self, class_vectors):
         """Return roughly the mean second derivative in the features, as a float.
 

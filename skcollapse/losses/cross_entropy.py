@@ -1,7 +1,7 @@
 """Cross-entropy, on raw or cosine logits, with logit adjustment."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -79,6 +79,12 @@ class CrossEntropy(Loss):
     def needs_prior(self):
         """Whether the logits are adjusted."""
         return self.logit_adjustment != 0
+
+    def unadjusted(self):
+        """Return plain cross-entropy and τ, for post-hoc adjustment of raw logits."""
+        if self.unit_features:
+            return self, 0.0
+        return replace(self, logit_adjustment=0.0), self.logit_adjustment
 
     def curvature(self, class_vectors):
         """Return the mean curvature at equal probabilities: tr(WᵀPW) / (K d)."""

@@ -6,6 +6,7 @@ the losses along the way in ``loss_curve``.
 """
 
 import warnings
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +49,17 @@ def _start(problem, objective, shrinkage):
     vectors = getattr(problem.target, problem.loss.vectors)
     moments = _balanced_moments(problem)
     return objective.pack(*discriminant_map(moments, vectors, shrinkage))
+
+
+def _adjust_afterwards(problem):
+    """Return the problem without the prior, and a shift of h that makes up for it."""
+    loss, strength = problem.loss.unadjusted()
+    # A class that is missing has no prior, and no scores that are looked at.
+    log_prior = problem.log_prior.double().nan_to_num(neginf=0.0)
+    offset = -strength * (log_prior - log_prior.mean())
+    vectors = torch.as_tensor(problem.target.classifier).to(offset)
+    shift = torch.linalg.lstsq(vectors, offset[:, None]).solution[:, 0]
+    return replace(problem, loss=loss), problem.tensor(shift)
 
 
 class ClosedForm:
@@ -108,10 +120,14 @@ class EarlyStoppedPath:
     """The first iterates of preconditioned L-BFGS, without a penalty.
 
     Directions of a variance above the strength are fitted at once and the others
-    little by little: the strength and the stopping point are what regularises.
+    little by little: the strength and the stopping point are what regularises. A loss
+    that adjusts for the prior does so in training at every other strength, and at the
+    others afterwards: each is as good as the other, and their average better.
     """
 
-    strengths = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+    strengths = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+    # At these strengths the prior is taken off the scores after training, not in it.
+    _adjusted_afterwards = frozenset((1e-1, 1e-3, 1e-5))
 
     def __init__(self, problem, max_iter, tol):
         self._problem = problem
@@ -121,13 +137,17 @@ class EarlyStoppedPath:
 
     def __call__(self, alpha):
         """Return the iterates, from the first to the last."""
+        problem, shift = self._problem, 0.0
+        if alpha in self._adjusted_afterwards:
+            problem, shift = _adjust_afterwards(problem)
         ridge = max(alpha, _SMALLEST_RIDGE) * float(self._moment.trace()) or 1.0
-        objective = LinearObjective(self._problem, self._moment, ridge)
-        start = _start(self._problem, objective, alpha)
+        objective = LinearObjective(problem, self._moment, ridge)
+        start = _start(problem, objective, alpha)
         iterates, self.loss_curve, _ = lbfgs(
             objective, start, max_iter=self._length, tol=0.0
         )
-        return [AffineMap(*objective.unpack(iterate)) for iterate in iterates]
+        maps = [AffineMap(*objective.unpack(iterate)) for iterate in iterates]
+        return [AffineMap(coef, intercept + shift) for coef, intercept in maps]
 
 
 class Penalised:

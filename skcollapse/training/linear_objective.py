@@ -43,9 +43,11 @@ class LinearObjective:
         curvature = problem.loss.curvature(self.class_vectors)
         identity = torch.eye(len(moment), dtype=moment.dtype, device=moment.device)
         factor = torch.linalg.cholesky(curvature * (moment + ridge * identity))
-        inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
+        # The factor has the root of the moment's condition: float32 will do for it.
+        self._inverse = torch.linalg.solve_triangular(
+            problem.tensor(factor), problem.tensor(identity), upper=False
+        )
         self._factor = factor
-        self._inverse = problem.tensor(inverse)
         self._root = curvature**0.5
         self.shape = len(moment) + 1, self.class_vectors.shape[1]
 
