@@ -41,15 +41,6 @@ EVERY_LOSS = [make() for make in LOSSES.values()] + VARIANTS
 every_loss = pytest.mark.parametrize("loss", EVERY_LOSS, ids=repr)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Keep threads from waiting for each other over batches as small as these."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def batch(seed=0, n=N, dtype=torch.float64):
     """Draw features, labels of at least two classes, class vectors and a log prior."""
     rng = np.random.default_rng(seed)

@@ -175,7 +175,9 @@ def test_a_handful_of_rows_has_a_landmark():
 )
 def test_pulled_back_maps_are_maps_of_the_features(kernel, scaling, dtype, tolerance):
     X, y = blobs(dtype=dtype)
-    features = fit_feature_map(X, y, balanced(y), scaling=scaling, kernel=kernel, seed=0)
+    features = fit_feature_map(
+        X, y, balanced(y), scaling=scaling, kernel=kernel, seed=0
+    )
     rng = np.random.default_rng(2)
     coef = rng.normal(size=(features(X).shape[1], 3))
     intercept = rng.normal(size=3)
@@ -305,12 +307,12 @@ def test_discriminant_map_has_the_scores_of_discriminant_analysis(uniform, shrin
     assert_array_equal(scores.argmax(axis=1), reference.predict(X))
 
 
-def test_shrinkage_adds_a_share_of_the_mean_variance():
+def test_shrinkage_adds_a_share_of_the_total_variance():
     X, y = blobs()
     weight = balanced(y)
     means = np.array([X[y == k].mean(axis=0) for k in range(K)])
     within = ((X - means[y]).T * weight) @ (X - means[y])
-    variance = np.trace(np.cov(X.T, aweights=weight, ddof=0)) / P
+    variance = np.trace(np.cov(X.T, aweights=weight, ddof=0))
     inverse = np.linalg.inv(within + 0.3 * variance * np.eye(P))
     own = np.einsum("kp,pq,kq->k", means, inverse, means)
     expected = X @ inverse @ means.T - own / 2

@@ -61,7 +61,7 @@ def recipe_of(solver=ClosedForm, loss=None, n_classes=K):
         target=ClassGeometry(etf, etf),
         solver=solver,
         max_iter=200,
-        tol=1e-6,
+        tol=1e-3,
         device=torch.device("cpu"),
         seed=0,
     )
@@ -105,7 +105,7 @@ def test_excluded_classes_have_no_say_in_the_temperature():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_temperature_of_hopeless_and_perfect_logits_is_finite_and_positive(dtype):
-    logits, y, weight = logits_of(0, c=1, dtype=dtype)
+    _, y, weight = logits_of(0, c=1, dtype=dtype)
     own = torch.nn.functional.one_hot(y, K).to(dtype)[None]
     for extreme in (own, -own, 1e6 * own, 1e-20 * own):
         factor = fit_inverse_temperature(extreme, y, weight)
@@ -332,7 +332,7 @@ def test_selection_reports_what_it_found(average):
     recipe, rows = recipe_of(EarlyStoppedPath), rows_of()
     held_out = FoldLogits(recipe, rows, make_splits(rows.y, None, None))
     families = [LINEAR, KERNEL]
-    strengths = EarlyStoppedPath.strengths
+    strengths = EarlyStoppedPath.strengths[:3]
     selection = select(held_out, families, strengths, average=average)
     results = selection.results
     assert len({len(column) for column in results.values()}) == 1
@@ -350,15 +350,14 @@ def test_selection_reports_what_it_found(average):
         assert_allclose(factor, results["inverse_temperature"][best], rtol=1e-3)
     # What is reported is what the logits say.
     for family in families:
-        for alpha in strengths[:2]:
+        for alpha in strengths[:1]:
             logits = held_out.of_family(family)(alpha)
             factor = fit_inverse_temperature(logits, held_out.y, held_out.weight)
             losses = log_loss(
                 logits * factor[:, None, None], held_out.y, held_out.weight
             )
             reported = results["log_loss"][
-                (results["projector"] == family.projector)
-                & (results["alpha"] == alpha)
+                (results["projector"] == family.projector) & (results["alpha"] == alpha)
             ]
             assert_allclose(reported, losses)
 

@@ -108,7 +108,9 @@ def test_value_is_the_loss_of_the_affine_map(loss):
     rng = np.random.default_rng(1)
     coef, intercept = rng.normal(size=(Q, K - 1)), rng.normal(size=K - 1)
     vector = objective.pack(coef, intercept)
-    for unpacked, given in zip(objective.unpack(vector), (coef, intercept), strict=True):
+    for unpacked, given in zip(
+        objective.unpack(vector), (coef, intercept), strict=True
+    ):
         assert_allclose(unpacked, given, atol=1e-12)
     expected = loss_at(rows, torch.tensor(coef), torch.tensor(intercept), 0.2)
     assert_allclose(objective(vector)[0], expected)
@@ -127,9 +129,7 @@ def test_whitened_coordinates_see_the_identity():
     rows = problem(SquaredError())
     objective = objective_of(rows, ridge=1e-12)
     zero = np.zeros(objective.shape).ravel()
-    hessian = [
-        objective(unit)[1] - objective(zero)[1] for unit in np.eye(len(zero))
-    ]
+    hessian = [objective(unit)[1] - objective(zero)[1] for unit in np.eye(len(zero))]
     assert_allclose(hessian, np.eye(len(zero)), atol=1e-8)
 
 
@@ -209,7 +209,7 @@ def test_a_stationary_start_is_the_whole_path():
 @pytest.mark.parametrize("alpha", [1e-3, 0.1])
 def test_penalised_cross_entropy_is_logistic_regression(weighted, alpha):
     rows = problem(weighted=weighted)
-    [fitted] = Penalised(rows, max_iter=500, tol=1e-10)(alpha)
+    [fitted] = Penalised(rows, max_iter=500, tol=1e-8)(alpha)
     scores = fitted(rows.features) @ rows.class_vectors.T
     X, y = rows.features.numpy(), rows.y.numpy()
     weight = rows.sample_weight.numpy() if weighted else np.ones(len(y))
@@ -225,7 +225,7 @@ def test_penalised_cross_entropy_is_logistic_regression(weighted, alpha):
 def test_penalised_finds_the_minimum_of_a_convex_loss(loss):
     rows = problem(loss, weighted=True, target=seli(COUNTS, random_state=0))
     alpha = 0.05
-    [fitted] = Penalised(rows, max_iter=500, tol=1e-10)(alpha)
+    [fitted] = Penalised(rows, max_iter=500, tol=1e-8)(alpha)
     shape = Q + 1, K - 1
 
     def plain(vector):
@@ -354,7 +354,7 @@ def test_devices():
 
 def test_cosine_logits_are_possible_too():
     rows = problem(CrossEntropy(scale=4.0))
-    [fitted] = Penalised(rows, max_iter=300, tol=1e-5)(1e-4)
+    [fitted] = Penalised(rows, max_iter=300, tol=1e-3)(1e-4)
     cosines = torch.nn.functional.normalize(fitted(rows.features))
     scores = cosines @ rows.class_vectors.T
     assert (scores.argmax(dim=1) == rows.y).double().mean() > 0.6

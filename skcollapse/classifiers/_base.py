@@ -249,7 +249,7 @@ class ProjectionClassifier(
         if not self._unit_features:
             return self._apply(self._scorer, X)
         vectors = self.target_.T / self.temperature_
-        projected = self.transform(X)
+        projected = _unit_rows(self._apply(self.projection_, X))
         return projected @ vectors.astype(projected.dtype)
 
     def decision_function(self, X):

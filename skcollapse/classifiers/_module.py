@@ -81,7 +81,7 @@ def new_network(estimator, rows, recipe, groups, rng):
 
 
 def _dtype(rows):
-    return torch.from_numpy(rows.X[:0]).dtype
+    return torch.from_numpy(np.empty(0, rows.X.dtype)).dtype
 
 
 def hold_out(y, fraction, groups, rng):

@@ -44,10 +44,11 @@ class ETFClassifier(ProjectionClassifier):
         "closed_form" is ridge regression onto the class means of the target with all
         classes weighing the same.
     alpha : float or "auto", default="auto"
-        Strength of the L2 penalty on the projector, of features scaled as
-        ``feature_scaling`` says. With "auto", "lbfgs" does not penalise but stops
-        early, in a metric whose ridge is chosen; "closed_form" chooses by leave-one-out
-        error; "mlp" and modules use 1e-4.
+        Strength of the L2 penalty on the projector, for features scaled as
+        ``feature_scaling`` says; "lbfgs" does not penalise losses of directions, such
+        as "dot_regression". With "auto", "lbfgs" does not penalise but stops early, in
+        a metric whose ridge is chosen; "closed_form" chooses by leave-one-out error;
+        "mlp" and modules use 1e-4.
     feature_scaling : {"auto", "global", "standard", None}, default="auto"
         Features are centred and divided by one number, or each by its own standard
         deviation; None only centres them.

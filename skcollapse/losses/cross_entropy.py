@@ -108,5 +108,10 @@ class CrossEntropy(Loss):
             # Subnormal numbers would make the product that follows a hundred times
             # slower, and count for nothing.
             least = torch.finfo(logits.dtype).tiny / torch.finfo(logits.dtype).eps
-            logits.register_hook(lambda gradient: F.hardshrink(gradient, least))
+            # Autograd hands over None where nothing depends on the logits.
+            logits.register_hook(
+                lambda gradient: (
+                    None if gradient is None else F.hardshrink(gradient, least)
+                )
+            )
         return F.cross_entropy(logits, y, reduction="none")

@@ -90,7 +90,7 @@ def discriminant_map(moments, vectors, shrinkage):
     moments : ClassMoments
     vectors : ndarray of shape (n_classes, d)
     shrinkage : float
-        Multiple of the mean variance of the features that is added to each.
+        Multiple of the sum of the variances of all features that is added to each.
 
     Returns
     -------
@@ -109,8 +109,8 @@ def discriminant_map(moments, vectors, shrinkage):
     """
     present, share, means, mean = _centred_means(moments)
     within = moments.scatter / moments.weight_sum
-    variance = (np.trace(within) + share @ (means**2).sum(1)) / len(within)
-    within.flat[:: len(within) + 1] += shrinkage * variance or 1.0
+    variance = np.trace(within) + share @ (means**2).sum(1)
+    within.flat[:: len(within) + 1] += shrinkage * variance if variance else 1.0
     weights = np.linalg.solve(within, means.T)
     offsets = np.log(share) - 0.5 * np.einsum("kp,pk->k", means, weights)
     coef, intercept = weights @ vectors[present], offsets @ vectors[present]

@@ -55,10 +55,10 @@ def _adjust_afterwards(problem):
     """Return the problem without the prior, and a shift of h that makes up for it."""
     loss, strength = problem.loss.unadjusted()
     # A class that is missing has no prior, and no scores that are looked at.
-    log_prior = problem.log_prior.double().nan_to_num(neginf=0.0)
+    log_prior = problem.log_prior.double().nan_to_num(neginf=0.0).cpu().numpy()
     offset = -strength * (log_prior - log_prior.mean())
-    vectors = torch.as_tensor(problem.target.classifier).to(offset)
-    shift = torch.linalg.lstsq(vectors, offset[:, None]).solution[:, 0]
+    # NumPy's, since torch's differs in the last bits from call to call.
+    shift = np.linalg.lstsq(problem.target.classifier, offset, rcond=None)[0]
     return replace(problem, loss=loss), problem.tensor(shift)
 
 
@@ -151,7 +151,11 @@ class EarlyStoppedPath:
 
 
 class Penalised:
-    """The minimum of the loss plus α/2 ‖A‖²."""
+    """The minimum of the loss plus α/2 ‖A‖².
+
+    Where only directions count a penalty would shorten features for ever and bind
+    nothing: then α is the ridge of the metric alone.
+    """
 
     strengths = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
@@ -167,7 +171,8 @@ class Penalised:
         curvature = problem.loss.curvature(problem.class_vectors)
         smallest = _SMALLEST_RIDGE * float(moment.trace()) or 1.0
         ridge = max(alpha / curvature, smallest)
-        objective = LinearObjective(problem, moment, ridge, alpha)
+        penalty = 0.0 if problem.loss.unit_features else alpha
+        objective = LinearObjective(problem, moment, ridge, penalty)
         start = _start(problem, objective, ridge / (float(moment.trace()) or 1.0))
         iterates, self.loss_curve, converged = lbfgs(
             objective, start, max_iter=self._max_iter, tol=self._tol

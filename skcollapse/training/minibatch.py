@@ -17,6 +17,9 @@ from skcollapse.training.randomness import draw_seeds, isolated_randomness
 from skcollapse.training.schedule import SCHEDULES
 from skcollapse.training.snapshot import all_or_nothing
 
+# A loss that has grown so many times has diverged, even if it is finite yet.
+_DIVERGED = 1e6
+
 
 @dataclass(frozen=True)
 class MiniBatchOptions:
@@ -163,6 +166,11 @@ def train_minibatch(
             stop = on_epoch is not None and on_epoch(epoch, loss, score)
             if stop or patience.exhausted(progress):
                 break
+        if abs(loss) > _DIVERGED * (1 + abs(loss_curve[0])):
+            raise ValueError(
+                f"The loss has grown from {loss_curve[0]:g} to {loss:g}; lower "
+                f"learning_rate_init, which is {options.learning_rate_init}"
+            )
         best_iter = watch.keep_best(module, epoch)
     state = export_state(epochs.optimizer)
     return History(loss_curve, watch.scores, epoch, best_iter, state)
