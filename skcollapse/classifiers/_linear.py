@@ -56,26 +56,36 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
         for projector in _choices(estimator.projector, PROJECTORS)
         for scaling in _choices(estimator.feature_scaling, SCALINGS)
     ]
-    strengths = _choices(estimator.alpha, solver.strengths)
     counted = rows.counted()
     many = len(counted) > MANY_ROWS and estimator.cv is None
+    recipes = [recipe]
     if many and solver is not ClosedForm:
-        # Paths over all rows are dear: the closed form says which are worth it.
+        # Paths over all rows are dear: the closed form says which is worth it.
         families = [most_promising(recipe, rows, families, None, groups, rng)]
-        strengths = strengths[1::2] or strengths
+        if solver is EarlyStoppedPath and not loss.unit_features:
+            # It is also where a path that stops before its first step would end.
+            recipes.append(in_closed_form(recipe))
 
-    searched, temperature = len(families) * len(strengths) > 1, 1.0
+    strengths = _strengths(estimator, recipe, many)
+    temperature = 1.0
     if solver is ClosedForm and estimator.cv is None and groups is None:
         evaluated = class_aware_subsample(counted.y, _SUBSAMPLE, rng)
-        held_out = LeaveOneOutLogits(recipe, counted, evaluated)
+        held_out = [LeaveOneOutLogits(recipe, counted, evaluated)]
     else:
-        splits = make_splits(rows.y, estimator.cv, groups) if searched else []
-        held_out = FoldLogits(recipe, rows, splits)
-    if len(held_out.y):
+        # A path is always searched: for where to stop.
+        alone = solver is not EarlyStoppedPath and len(families) * len(strengths) == 1
+        splits = [] if alone else make_splits(rows.y, estimator.cv, groups)
+        held_out = [FoldLogits(recipe, rows, splits) for recipe in recipes]
+    if len(held_out[0].y):
         # Directions do not average, and with many rows chance has little to say.
         average = not (loss.unit_features or many)
-        selection = select(held_out, families, strengths, average=average)
-        shares, results = selection.shares, selection.results
+        selections = [
+            select(rows, families, _strengths(estimator, recipe, many), average=average)
+            for rows, recipe in zip(held_out, recipes, strict=True)
+        ]
+        best = min(range(len(recipes)), key=lambda i: selections[i].lowest_loss)
+        recipe, prepared = recipes[best], held_out[best].prepared
+        shares, results = selections[best].shares, selections[best].results
         if loss.unit_features:
             # Of directions the length is lost, which would hold the temperature.
             ((chosen, factor),) = shares.items()
@@ -84,8 +94,9 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
         # Nothing is chosen, or nothing can be held out and all are as good.
         candidates = [Candidate(f, alpha) for f in families for alpha in strengths]
         shares, results = dict.fromkeys(candidates, 1 / len(candidates)), None
-    projection, loss_curve = recipe.fit(counted, shares, held_out.prepared)
-    if results is None and loss.unit_features:
+        prepared = {}
+    projection, loss_curve = recipe.fit(counted, shares, prepared)
+    if results is None and (loss.unit_features or solver is ClosedForm):
         temperature = fit_temperature(recipe, counted, projection, rng)
     return {
         "projection_": projection,
@@ -97,6 +108,11 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
         "_unit_features": loss.unit_features,
         "_network": None,
     }
+
+
+def in_closed_form(recipe):
+    """Return the recipe of ridge regression onto the same target."""
+    return replace(recipe, solver=ClosedForm, loss=SquaredError(weighting="class"))
 
 
 def most_promising(recipe, rows, families, cv, groups, rng):
@@ -118,7 +134,7 @@ def most_promising(recipe, rows, families, cv, groups, rng):
     """
     if len(families) == 1:
         return families[0]
-    recipe = replace(recipe, solver=ClosedForm, loss=SquaredError(weighting="class"))
+    recipe = in_closed_form(recipe)
     if cv is None and groups is None:
         rows = rows.counted()
         rows = rows.take(class_aware_subsample(rows.y, _SUBSAMPLE, rng))
@@ -150,6 +166,13 @@ def fit_temperature(recipe, rows, projection, rng):
     scores = recipe.scores(torch.from_numpy(projection(rows.X)))
     y, weight = torch.from_numpy(rows.y), torch.from_numpy(rows.balanced_weight)
     return 1 / fit_inverse_temperature(scores[None], y, weight).item()
+
+
+def _strengths(estimator, recipe, many):
+    """Return what to compare; of paths over many rows, one."""
+    strengths = _choices(estimator.alpha, recipe.solver.strengths)
+    dear = many and recipe.solver is not ClosedForm and len(strengths) > 1
+    return strengths[3:4] if dear else strengths
 
 
 def _choices(value, choices):

@@ -54,7 +54,7 @@ class ETFClassifier(ProjectionClassifier):
         deviation; None only centres them.
     cv : int, splitter or iterable, default=None
         How rows are held out when something is chosen. None is three stratified folds,
-        or one fold in ten of more than 10,000 rows.
+        or one fold in ten of more than 10,000 rows, with fewer candidates.
     class_weight : dict, "balanced" or None, default=None
         Costs of the classes, which multiply the weights of their rows but do not count
         for the class prior. "balanced" makes classes equally frequent instead:

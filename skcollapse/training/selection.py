@@ -35,6 +35,11 @@ class Selection:
     shares: dict[Candidate, float]
     results: dict[str, np.ndarray]
 
+    @property
+    def lowest_loss(self):
+        """The held-out log-loss of the best candidate."""
+        return self.results["log_loss"].min()
+
 
 def select(held_out, families, strengths, *, average):
     """Compare all candidates on held-out rows, and average the best.
