@@ -1,5 +1,6 @@
 """Logits of rows under fits without them: by folds, or by leaving one out."""
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -30,27 +31,27 @@ class FoldLogits:
     prepared = MappingProxyType({})
 
     def __init__(self, recipe, rows, splits):
-        self._recipe = recipe
+        self._recipe, self._rows = recipe, rows
         self.n_classes = len(recipe.target.classifier)
-        self._folds, held_out = [], []
+        self._folds = []
         for train, held in splits:
             train, held = train[rows.weight[train] > 0], held[rows.weight[held] > 0]
             held = held[np.isin(rows.y[held], rows.y[train])]
             # A fit to one class says nothing.
             if len(held) and len(np.unique(rows.y[train])) > 1:
-                self._folds.append((rows.take(train), rows.take(held)))
-                held_out.append(held)
-        index = np.concatenate(held_out or [np.arange(0)])
+                self._folds.append((train, held))
+        index = np.concatenate([held for _, held in self._folds] or [np.arange(0)])
         self.y = recipe.to_device(rows.y[index])
-        self.weight = recipe.to_device(rows.take(index).balanced_weight)
+        # Weights alone: no copy of the rows.
+        held_out = replace(
+            rows, X=rows.X[:0], y=rows.y[index], weight=rows.weight[index]
+        )
+        self.weight = recipe.to_device(held_out.balanced_weight)
 
     def of_family(self, family):
         """Return a function from a strength to logits of shape (c, n, K)."""
-        fits = []
-        for train, held in self._folds:
-            features, solver = self._recipe.prepare(train, family)
-            absent = np.bincount(train.y, minlength=self.n_classes) == 0
-            fits.append((solver, self._recipe.to_device(features(held.X)), absent))
+        # The copy of a fold's rows lasts no longer than it takes to make features.
+        fits = [self._fit(*fold, family) for fold in self._folds]
 
         def logits(alpha):
             by_fold = [self._logits(*fit, alpha) for fit in fits]
@@ -65,6 +66,12 @@ class FoldLogits:
             )
 
         return logits
+
+    def _fit(self, train, held, family):
+        rows = self._rows.take(train)
+        features, solver = self._recipe.prepare(rows, family)
+        absent = rows.class_counts == 0
+        return solver, self._recipe.to_device(features(self._rows.X[held])), absent
 
     def _logits(self, solver, features, absent, alpha):
         logits = torch.stack(
