@@ -1,13 +1,16 @@
 """From checked rows to fitted attributes, by the projector that was asked for."""
 
-from dataclasses import replace
-
-import numpy as np
 import torch
 
-from skcollapse.classifiers._linear import PROJECTORS, SCALINGS, fit_linear
-from skcollapse.classifiers._module import fit_module, new_network, recipe_for_module
+from skcollapse.classifiers._linear import (
+    PROJECTORS,
+    SCALINGS,
+    fit_linear,
+    make_recipe,
+)
+from skcollapse.classifiers._module import fit_module, new_network
 from skcollapse.classifiers._validation import check_choice, check_number
+from skcollapse.training.linear import ClosedForm
 
 # Which solvers can train which projectors, the first by default.
 SOLVERS = {
@@ -20,12 +23,18 @@ SOLVERS = {
 MINI_BATCH = ("adamw", "sgd")
 
 
+def kind_of(estimator):
+    """Return the name of the projector; "module" for one of the user's own."""
+    is_module = isinstance(estimator.projector, torch.nn.Module)
+    return "module" if is_module else estimator.projector
+
+
 def check_parameters(estimator):
     """Raise unless all parameters are valid, and fit together."""
-    is_module = isinstance(estimator.projector, torch.nn.Module)
-    if not is_module:
+    kind = kind_of(estimator)
+    if kind != "module":
         check_choice("projector", estimator.projector, ("auto", *PROJECTORS, "mlp"))
-    solvers = SOLVERS["module" if is_module else estimator.projector]
+    solvers = SOLVERS[kind]
     known = dict.fromkeys(name for names in SOLVERS.values() for name in names)
     check_choice("solver", estimator.solver, ("auto", *known))
     if estimator.solver not in ("auto", *solvers):
@@ -54,15 +63,13 @@ def solver_of(estimator):
     """Return the solver that "auto" stands for, or the one that was chosen."""
     if estimator.solver != "auto":
         return estimator.solver
-    is_module = isinstance(estimator.projector, torch.nn.Module)
-    return SOLVERS["module" if is_module else estimator.projector][0]
+    return SOLVERS[kind_of(estimator)][0]
 
 
 def trains_module(estimator):
     """Return whether the projector is trained as a torch module."""
-    is_module = isinstance(estimator.projector, torch.nn.Module)
-    by_rows = solver_of(estimator) in MINI_BATCH
-    return is_module or estimator.projector == "mlp" or by_rows
+    is_network = kind_of(estimator) in ("mlp", "module")
+    return is_network or solver_of(estimator) in MINI_BATCH
 
 
 def fit_projection(estimator, rows, loss, target, device, groups, rng):
@@ -85,13 +92,11 @@ def fit_projection(estimator, rows, loss, target, device, groups, rng):
     """
     if not trains_module(estimator):
         return fit_linear(estimator, rows, loss, target, device, groups, rng)
-    recipe = recipe_for_module(estimator, loss, target, device)
+    recipe = make_recipe(estimator, ClosedForm, loss, target, device)
     network = getattr(estimator, "_network", None) if estimator.warm_start else None
     if network is None:
         network = new_network(estimator, rows, recipe, groups, rng)
-    elif network.fits(rows):
-        network = replace(network, class_counts=np.zeros_like(network.class_counts))
-    else:
+    elif not network.fits(rows):
         raise ValueError(
             "warm_start=True needs the features and classes of the last fit: "
             f"{len(network.center)} and {len(network.class_counts)}; got "
@@ -119,7 +124,7 @@ def fit_projection_partially(estimator, rows, loss, target, device, rng):
     dict
     """
     solver = solver_of(estimator) if trains_module(estimator) else MINI_BATCH[0]
-    recipe = recipe_for_module(estimator, loss, target, device)
+    recipe = make_recipe(estimator, ClosedForm, loss, target, device)
     network = getattr(estimator, "_network", None)
     if network is None:
         network = new_network(estimator, rows, recipe, None, rng)

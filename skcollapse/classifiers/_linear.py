@@ -40,17 +40,11 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
         Fitted attributes.
     """
     solver = _choose_solver(estimator)
+    seed = int(rng.randint(2**31))
+    recipe = make_recipe(estimator, solver, loss, target, device, seed)
     if solver is ClosedForm:
-        loss = SquaredError(weighting="class")
-    recipe = Recipe(
-        loss=loss,
-        target=target,
-        solver=solver,
-        max_iter=estimator.max_iter,
-        tol=estimator.tol,
-        device=device,
-        seed=int(rng.randint(2**31)),
-    )
+        recipe = in_closed_form(recipe)
+    loss = recipe.loss
     families = [
         Family(scaling, projector)
         for projector in _choices(estimator.projector, PROJECTORS)
@@ -108,6 +102,19 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
         "_unit_features": loss.unit_features,
         "_network": None,
     }
+
+
+def make_recipe(estimator, solver, loss, target, device, seed=0):
+    """Return how candidates are fitted, as an estimator's parameters say."""
+    return Recipe(
+        loss=loss,
+        target=target,
+        solver=solver,
+        max_iter=estimator.max_iter,
+        tol=estimator.tol,
+        device=device,
+        seed=seed,
+    )
 
 
 def in_closed_form(recipe):

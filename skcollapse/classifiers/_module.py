@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from sklearn.model_selection import StratifiedGroupKFold
 
 from skcollapse.classifiers._linear import (
     SCALINGS,
@@ -15,11 +14,10 @@ from skcollapse.classifiers._linear import (
 from skcollapse.projectors.export import export
 from skcollapse.projectors.mlp import MLPProjector
 from skcollapse.projectors.scaling import fit_scaling
-from skcollapse.training.candidates import Family, Recipe
+from skcollapse.training.candidates import Family
 from skcollapse.training.full_batch import train_full_batch
-from skcollapse.training.linear import ClosedForm
 from skcollapse.training.minibatch import MiniBatchOptions, train_minibatch
-from skcollapse.training.problem import Problem
+from skcollapse.training.splits import hold_out
 
 # What alpha="auto" stands for: networks are not searched.
 _DEFAULT_ALPHA = 1e-4
@@ -84,23 +82,6 @@ def _dtype(rows):
     return torch.from_numpy(np.empty(0, rows.X.dtype)).dtype
 
 
-def hold_out(y, fraction, groups, rng):
-    """Return training and held-out rows; classes of one row are not held out."""
-    if groups is not None:
-        n_splits = max(2, round(1 / fraction))
-        seed = int(rng.randint(2**31))
-        splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
-        return next(splitter.split(np.zeros((len(y), 1)), y, groups))
-    order = rng.permutation(len(y))
-    order = order[np.argsort(y[order], kind="stable")]
-    sizes = np.bincount(y)
-    held = np.where(sizes > 1, np.maximum(1, np.round(fraction * sizes)), 0)
-    held = np.minimum(held, np.maximum(sizes - 1, 0))
-    turn = np.concatenate([np.arange(size) for size in sizes])
-    is_held = turn < held[y[order]]
-    return np.sort(order[~is_held]), np.sort(order[is_held])
-
-
 def fit_module(
     estimator, solver, rows, recipe, rng, network, *, groups=None, partial=False
 ):
@@ -136,14 +117,7 @@ def fit_module(
 
     def problem(rows, counts):
         scaled = ((rows.X - network.center) / network.scale).astype(rows.X.dtype)
-        return Problem(
-            recipe.to_device(scaled),
-            recipe.to_device(rows.y),
-            recipe.to_device(rows.cost),
-            recipe.loss,
-            recipe.target,
-            recipe.to_device(counts),
-        )
+        return recipe.problem(scaled, rows, counts)
 
     if estimator.early_stopping and not partial:
         train, held = hold_out(rows.y, estimator.validation_fraction, groups, rng)
@@ -164,7 +138,7 @@ def fit_module(
             alpha=alpha,
             max_iter=estimator.max_iter,
             tol=estimator.tol,
-            on_iteration=lambda epoch, loss: estimator._report(epoch, loss),
+            on_iteration=estimator._report,
         )
     else:
         auto = isinstance(estimator.batch_size, str)
@@ -207,16 +181,3 @@ def fit_module(
         "_unit_features": recipe.loss.unit_features,
         "_network": network,
     }
-
-
-def recipe_for_module(estimator, loss, target, device):
-    """Return what a network is fitted by."""
-    return Recipe(
-        loss=loss,
-        target=target,
-        solver=ClosedForm,
-        max_iter=estimator.max_iter,
-        tol=estimator.tol,
-        device=device,
-        seed=0,
-    )

@@ -116,17 +116,21 @@ class Recipe:
         """Return a NumPy array as a tensor on the device."""
         return torch.as_tensor(array).to(self.device)
 
-    def prepare(self, rows: Rows, family: Family):
-        """Return the features of a family and the solver, both fitted to rows."""
-        features = self.fit_features(rows, family)
-        problem = Problem(
-            self.to_device(features(rows.X)),
+    def problem(self, features, rows: Rows, class_counts) -> Problem:
+        """Return what is learnt from features of rows, an array, on the device."""
+        return Problem(
+            self.to_device(features),
             self.to_device(rows.y),
             self.to_device(rows.cost),
             self.loss,
             self.target,
-            self.to_device(rows.class_counts),
+            self.to_device(class_counts),
         )
+
+    def prepare(self, rows: Rows, family: Family):
+        """Return the features of a family and the solver, both fitted to rows."""
+        features = self.fit_features(rows, family)
+        problem = self.problem(features(rows.X), rows, rows.class_counts)
         return features, self.solver(problem, self.max_iter, self.tol)
 
     def scores(self, projected):

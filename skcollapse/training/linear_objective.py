@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from skcollapse.training.objective import Objective
 from skcollapse.training.problem import Problem
 
 
@@ -37,10 +38,9 @@ class LinearObjective:
     def __init__(self, problem, moment, ridge, alpha=0.0):
         self.problem = problem
         self.alpha = alpha
-        self.class_vectors = problem.class_vectors
         self.weight = problem.weight
-        self.log_prior = problem.log_prior if problem.loss.needs_prior else None
-        curvature = problem.loss.curvature(self.class_vectors)
+        self._loss = Objective(problem)
+        curvature = problem.loss.curvature(self._loss.class_vectors)
         identity = torch.eye(len(moment), dtype=moment.dtype, device=moment.device)
         factor = torch.linalg.cholesky(curvature * (moment + ridge * identity))
         # The factor has the root of the moment's condition: float32 will do for it.
@@ -49,7 +49,7 @@ class LinearObjective:
         )
         self._factor = factor
         self._root = curvature**0.5
-        self.shape = len(moment) + 1, self.class_vectors.shape[1]
+        self.shape = len(moment) + 1, self._loss.class_vectors.shape[1]
 
     def pack(self, coef, intercept):
         """Return the whitened coordinates of an affine map, as one vector."""
@@ -67,9 +67,7 @@ class LinearObjective:
         problem = self.problem
         coef, intercept = self.unpack(vector)
         projected = torch.addmm(intercept, problem.features, coef).requires_grad_()
-        loss = problem.loss(
-            projected, problem.y, self.class_vectors, self.weight, self.log_prior
-        )
+        loss = self._loss(projected, problem.y, self.weight)
         (pull,) = torch.autograd.grad(loss, projected)
         by_coef = problem.features.T @ pull + self.alpha * coef
         value = loss.item() + 0.5 * self.alpha * float(coef.double().square().sum())

@@ -28,10 +28,43 @@ def class_aware_subsample(y, n_rows, rng):
     ndarray of shape (min(n, n_rows),), int
         Sorted.
     """
+    order, turn = _shuffle_by_class(y, rng)
+    return np.sort(order[np.argsort(turn, kind="stable")][:n_rows])
+
+
+def hold_out(y, fraction, groups, rng):
+    """Hold out a share of every class; classes of one row are not held out.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,), int
+    fraction : float
+    groups : array-like of shape (n,) or None
+        Rows of a group are held out together, so that shares are not exact.
+    rng : numpy.random.RandomState
+
+    Returns
+    -------
+    training, held_out : ndarrays of int
+    """
+    if groups is not None:
+        n_splits = max(2, round(1 / fraction))
+        seed = int(rng.randint(2**31))
+        splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
+        return next(splitter.split(np.zeros((len(y), 1)), y, groups))
+    order, turn = _shuffle_by_class(y, rng)
+    sizes = np.bincount(y)
+    held = np.where(sizes > 1, np.maximum(1, np.round(fraction * sizes)), 0)
+    held = np.minimum(held, np.maximum(sizes - 1, 0))
+    is_held = turn < held[y[order]]
+    return np.sort(order[~is_held]), np.sort(order[is_held])
+
+
+def _shuffle_by_class(y, rng):
+    """Return all rows, class by class, and the place of each within its class."""
     order = rng.permutation(len(y))
     order = order[np.argsort(y[order], kind="stable")]
-    turn = np.concatenate([np.arange(size) for size in np.bincount(y)])
-    return np.sort(order[np.argsort(turn, kind="stable")][:n_rows])
+    return order, np.concatenate([np.arange(size) for size in np.bincount(y)])
 
 
 def make_splits(y, cv, groups):
