@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from scipy.sparse import csc_array
 
+from skcollapse._gram import gram
+
 __all__ = ["ClassMoments"]
 
 # Values copied at a time: 32 MiB in float32.
@@ -40,8 +42,8 @@ def _place(values, device):
 def _gram(rows):
     """Return rows.T @ rows, of NumPy rows too by torch, whose product is faster."""
     if isinstance(rows, torch.Tensor):
-        return rows.T @ rows
-    return _gram(torch.from_numpy(rows)).numpy()
+        return gram(rows)
+    return gram(torch.from_numpy(rows)).numpy()
 
 
 def _class_means_on_host(rows, labels, weights, counts):

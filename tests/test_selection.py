@@ -21,9 +21,11 @@ from skcollapse.training.calibration import (
     fit_inverse_temperature,
     log_loss,
 )
-from skcollapse.training.candidates import Candidate, Family, Recipe, Rows
-from skcollapse.training.held_out import FoldLogits, LeaveOneOutLogits
+from skcollapse.training.candidates import Candidate, Family
+from skcollapse.training.held_out import FoldLogits, HoldOutLogits, LeaveOneOutLogits
 from skcollapse.training.linear import ClosedForm, EarlyStoppedPath, Penalised
+from skcollapse.training.recipe import Recipe
+from skcollapse.training.rows import Rows
 from skcollapse.training.selection import select
 from skcollapse.training.splits import class_aware_subsample, make_splits
 
@@ -54,12 +56,11 @@ def rows_of(counts=(20, 12, 7), seed=0, weight=None):
     return Rows(X, y, weight, np.ones(len(counts)))
 
 
-def recipe_of(solver=ClosedForm, loss=None, n_classes=K):
+def recipe_of(loss=None, n_classes=K):
     etf = simplex_etf(n_classes, random_state=0)
     return Recipe(
         loss=loss or CrossEntropy(logit_adjustment=1.0),
         target=ClassGeometry(etf, etf),
-        solver=solver,
         max_iter=200,
         tol=1e-3,
         device=torch.device("cpu"),
@@ -261,15 +262,15 @@ def test_rows_of_weight_zero_do_not_count():
 @pytest.mark.parametrize("solver", [EarlyStoppedPath, Penalised, ClosedForm])
 def test_logits_of_folds_are_those_of_fits_to_the_other_rows(solver, family):
     loss = SquaredError(weighting="class") if solver is ClosedForm else None
-    recipe, rows = recipe_of(solver, loss), rows_of()
+    recipe, rows = recipe_of(loss), rows_of()
     splits = make_splits(rows.y, None, None)
     held_out = FoldLogits(recipe, rows, splits)
-    logits = held_out.of_family(family)(1e-2)
+    logits = held_out.of_family(family)(solver, 1e-2)
     assert_array_equal(held_out.y, rows.y[np.concatenate([s[1] for s in splits])])
     assert_allclose(held_out.weight.sum(), 1)
     first = 0
     for train, held in splits:
-        share = {Candidate(family, 1e-2): 1.0}
+        share = {Candidate(family, solver, 1e-2): 1.0}
         projection, _ = recipe.fit(rows.take(train), share, {})
         scores = projection(rows.X[held]) @ recipe.target.classifier.T
         assert_allclose(logits[-1, first : first + len(held)], scores, atol=1e-8)
@@ -280,9 +281,9 @@ def test_held_out_rows_of_classes_that_training_lacks_are_left_out():
     rows = rows_of()
     held = np.r_[np.flatnonzero(rows.y == 2), np.flatnonzero(rows.y == 0)[:5]]
     train = np.setdiff1d(np.arange(len(rows)), held)
-    held_out = FoldLogits(recipe_of(Penalised), rows, [(train, held)])
+    held_out = FoldLogits(recipe_of(), rows, [(train, held)])
     assert set(held_out.y.tolist()) == {0}
-    logits = held_out.of_family(LINEAR)(1e-2)
+    logits = held_out.of_family(LINEAR)(Penalised, 1e-2)
     assert logits.shape == (1, 5, K)
     assert (logits[..., 2] == EXCLUDED).all()
     assert (logits[..., :2].abs() < 100).all()
@@ -301,11 +302,47 @@ def test_folds_and_rows_without_weight_are_left_out():
 
 
 @pytest.mark.parametrize("family", [LINEAR, KERNEL])
+@pytest.mark.parametrize("solver", [EarlyStoppedPath, ClosedForm])
+def test_rows_held_out_once_are_as_in_a_fold_and_their_features_serve_again(
+    solver, family
+):
+    recipe, rows = recipe_of(), rows_of(counts=(20, 12, 7, 1))
+    recipe = recipe_of(n_classes=4)
+    alone = np.flatnonzero(rows.y == 3)
+    held = np.union1d(np.arange(3, 40, 5), alone)
+    train = np.setdiff1d(np.arange(len(rows)), held)
+    once = HoldOutLogits(recipe, rows, train, held)
+    fold = FoldLogits(recipe, rows, [(train, held)])
+    assert_array_equal(once.y, fold.y)
+    assert_allclose(once.weight, fold.weight)
+    assert_allclose(
+        once.of_family(family)(solver, 1e-2),
+        fold.of_family(family)(solver, 1e-2),
+        atol=1e-9,
+    )
+    # The fit that follows is to all rows, scaled as the training rows were.
+    ready = once.prepared[family]
+    expected = ready.features(rows.X[np.r_[train, held]])
+    assert_allclose(ready.problem.features, expected)
+    assert_array_equal(ready.problem.y, rows.y[np.r_[train, held]])
+    assert_allclose(ready.problem.class_frequency, rows.class_counts / len(rows))
+    maps = ready.solver(solver)(1e-2)
+    projection, _ = recipe.fit(
+        rows, {Candidate(family, solver, 1e-2): 1.0}, once.prepared
+    )
+    assert_allclose(
+        projection(rows.X[train]),
+        maps[-1](ready.problem.features)[: len(train)],
+        atol=1e-9,
+    )
+
+
+@pytest.mark.parametrize("family", [LINEAR, KERNEL])
 def test_logits_of_leaving_one_out_are_those_of_refits(family):
     recipe, rows = recipe_of(loss=SquaredError(weighting="class")), rows_of()
     held_out = LeaveOneOutLogits(recipe, rows, np.arange(len(rows)))
-    [logits] = held_out.of_family(family)(1e-3)
-    features = held_out.prepared[family][0](rows.X)
+    [logits] = held_out.of_family(family)(ClosedForm, 1e-3)
+    features = held_out.prepared[family].features(rows.X)
     weight, means = rows.balanced_weight, recipe.target.means
     penalty = 1e-3 * np.trace(np.cov(features.T, aweights=weight, ddof=0))
     for i in range(0, len(rows), 4):
@@ -329,11 +366,12 @@ def test_the_only_row_of_a_class_is_not_left_out():
 
 @pytest.mark.parametrize("average", [True, False])
 def test_selection_reports_what_it_found(average):
-    recipe, rows = recipe_of(EarlyStoppedPath), rows_of()
+    recipe, rows = recipe_of(), rows_of()
     held_out = FoldLogits(recipe, rows, make_splits(rows.y, None, None))
     families = [LINEAR, KERNEL]
     strengths = EarlyStoppedPath.strengths[:3]
-    selection = select(held_out, families, strengths, average=average)
+    solvers = {EarlyStoppedPath: strengths, ClosedForm: ClosedForm.strengths}
+    selection = select(held_out, families, solvers, average=average)
     results = selection.results
     assert len({len(column) for column in results.values()}) == 1
     assert_allclose(results["weight"].sum(), 1)
@@ -346,29 +384,34 @@ def test_selection_reports_what_it_found(average):
         [(candidate, factor)] = selection.shares.items()
         assert candidate.alpha == results["alpha"][best]
         assert candidate.n_iter == results["n_iter"][best]
+        assert candidate.solver.name == results["solver"][best]
         assert candidate.family.projector == results["projector"][best]
         assert_allclose(factor, results["inverse_temperature"][best], rtol=1e-3)
     # What is reported is what the logits say.
     for family in families:
         for alpha in strengths[:1]:
-            logits = held_out.of_family(family)(alpha)
+            logits = held_out.of_family(family)(EarlyStoppedPath, alpha)
             factor = fit_inverse_temperature(logits, held_out.y, held_out.weight)
             losses = log_loss(
                 logits * factor[:, None, None], held_out.y, held_out.weight
             )
             reported = results["log_loss"][
-                (results["projector"] == family.projector) & (results["alpha"] == alpha)
+                (results["projector"] == family.projector)
+                & (results["solver"] == "lbfgs")
+                & (results["alpha"] == alpha)
             ]
             assert_allclose(reported, losses)
 
 
 def test_selected_probabilities_need_no_further_temperature():
-    recipe, rows = recipe_of(EarlyStoppedPath), rows_of()
+    recipe, rows = recipe_of(), rows_of()
     held_out = FoldLogits(recipe, rows, make_splits(rows.y, None, None))
-    selection = select(held_out, [LINEAR], (1e-1, 1e-2), average=True)
+    strengths = {EarlyStoppedPath: (1e-1, 1e-2), ClosedForm: (1e-2,)}
+    selection = select(held_out, [LINEAR], strengths, average=True)
     mixture = 0.0
     for candidate, factor in selection.shares.items():
-        logits = held_out.of_family(candidate.family)(candidate.alpha)
+        logits_at = held_out.of_family(candidate.family)
+        logits = logits_at(candidate.solver, candidate.alpha)
         mixture = mixture + factor * logits[candidate.n_iter - 1]
     again = fit_inverse_temperature(mixture[None], held_out.y, held_out.weight)
     assert_allclose(again, 1, rtol=1e-3)
@@ -382,7 +425,7 @@ def test_selection_counts_classes_alike():
         weight = 0.5 / torch.tensor([90.0] * 90 + [10.0] * 10).double()
 
         def of_family(self, family):
-            def logits(alpha):
+            def logits(solver, alpha):
                 scores = torch.zeros(1, 100, 2).double()
                 common, rare = (0.9, 0.4) if alpha == 1 else (0.6, 0.9)
                 right = torch.arange(100) % 10 < 10 * torch.where(
@@ -393,6 +436,7 @@ def test_selection_counts_classes_alike():
 
             return logits
 
-    chosen = select(Fixed(), [LINEAR], (1.0, 0.5), average=False)
+    strengths = {ClosedForm: (1.0, 0.5)}
+    chosen = select(Fixed(), [LINEAR], strengths, average=False)
     [candidate] = chosen.shares
     assert candidate.alpha == 0.5

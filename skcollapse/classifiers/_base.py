@@ -26,8 +26,8 @@ from skcollapse.classifiers._validation import (
     unchanged_on_error,
 )
 from skcollapse.targets import ClassGeometry
-from skcollapse.training.candidates import Rows
 from skcollapse.training.device import resolve_device
+from skcollapse.training.rows import Rows
 from skcollapse.training.threads import limited_threads
 
 

@@ -10,7 +10,6 @@ from skcollapse.classifiers._linear import (
 )
 from skcollapse.classifiers._module import fit_module, new_network
 from skcollapse.classifiers._validation import check_choice, check_number
-from skcollapse.training.linear import ClosedForm
 
 # Which solvers can train which projectors, the first by default.
 SOLVERS = {
@@ -92,7 +91,7 @@ def fit_projection(estimator, rows, loss, target, device, groups, rng):
     """
     if not trains_module(estimator):
         return fit_linear(estimator, rows, loss, target, device, groups, rng)
-    recipe = make_recipe(estimator, ClosedForm, loss, target, device)
+    recipe = make_recipe(estimator, loss, target, device)
     network = getattr(estimator, "_network", None) if estimator.warm_start else None
     if network is None:
         network = new_network(estimator, rows, recipe, groups, rng)
@@ -124,7 +123,7 @@ def fit_projection_partially(estimator, rows, loss, target, device, rng):
     dict
     """
     solver = solver_of(estimator) if trains_module(estimator) else MINI_BATCH[0]
-    recipe = make_recipe(estimator, ClosedForm, loss, target, device)
+    recipe = make_recipe(estimator, loss, target, device)
     network = getattr(estimator, "_network", None)
     if network is None:
         network = new_network(estimator, rows, recipe, None, rng)

@@ -8,9 +8,10 @@ import torch
 from skcollapse.losses import SquaredError
 from skcollapse.training.averaging import first_lowest
 from skcollapse.training.calibration import fit_inverse_temperature
-from skcollapse.training.candidates import Candidate, Family, Recipe
-from skcollapse.training.held_out import FoldLogits, LeaveOneOutLogits
+from skcollapse.training.candidates import Candidate, Family
+from skcollapse.training.held_out import FoldLogits, HoldOutLogits, LeaveOneOutLogits
 from skcollapse.training.linear import ClosedForm, EarlyStoppedPath, Penalised
+from skcollapse.training.recipe import Recipe
 from skcollapse.training.selection import select
 from skcollapse.training.splits import MANY_ROWS, class_aware_subsample, make_splits
 
@@ -41,7 +42,7 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
     """
     solver = _choose_solver(estimator)
     seed = int(rng.randint(2**31))
-    recipe = make_recipe(estimator, solver, loss, target, device, seed)
+    recipe = make_recipe(estimator, loss, target, device, seed)
     if solver is ClosedForm:
         recipe = in_closed_form(recipe)
     loss = recipe.loss
@@ -52,41 +53,42 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
     ]
     counted = rows.counted()
     many = len(counted) > MANY_ROWS and estimator.cv is None
-    recipes = [recipe]
     if many and solver is not ClosedForm:
         # Paths over all rows are dear: the closed form says which is worth it.
         families = [most_promising(recipe, rows, families, None, groups, rng)]
-        if solver is EarlyStoppedPath and not loss.unit_features:
-            # It is also where a path that stops before its first step would end.
-            recipes.append(in_closed_form(recipe))
+    strengths = _strengths(estimator, solver, loss, many)
 
-    strengths = _strengths(estimator, recipe, many)
-    temperature = 1.0
+    n_candidates = len(families) * sum(map(len, strengths.values()))
     if solver is ClosedForm and estimator.cv is None and groups is None:
         evaluated = class_aware_subsample(counted.y, _SUBSAMPLE, rng)
-        held_out = [LeaveOneOutLogits(recipe, counted, evaluated)]
+        held_out = LeaveOneOutLogits(recipe, counted, evaluated)
+    elif solver is not EarlyStoppedPath and n_candidates == 1:
+        # Nothing is to be chosen. A path is always searched: for where to stop.
+        held_out = FoldLogits(recipe, rows, [])
+    elif many:
+        groups = None if groups is None else np.asarray(groups)[rows.weight > 0]
+        [split] = make_splits(counted.y, None, groups)
+        held_out = HoldOutLogits(recipe, counted, *split)
     else:
-        # A path is always searched: for where to stop.
-        alone = solver is not EarlyStoppedPath and len(families) * len(strengths) == 1
-        splits = [] if alone else make_splits(rows.y, estimator.cv, groups)
-        held_out = [FoldLogits(recipe, rows, splits) for recipe in recipes]
-    if len(held_out[0].y):
+        held_out = FoldLogits(recipe, rows, make_splits(rows.y, estimator.cv, groups))
+    temperature = 1.0
+    if len(held_out.y):
         # Directions do not average, and with many rows chance has little to say.
         average = not (loss.unit_features or many)
-        selections = [
-            select(rows, families, _strengths(estimator, recipe, many), average=average)
-            for rows, recipe in zip(held_out, recipes, strict=True)
-        ]
-        best = min(range(len(recipes)), key=lambda i: selections[i].lowest_loss)
-        recipe, prepared = recipes[best], held_out[best].prepared
-        shares, results = selections[best].shares, selections[best].results
+        selection = select(held_out, families, strengths, average=average)
+        shares, results = selection.shares, selection.results
+        prepared = held_out.prepared
         if loss.unit_features:
             # Of directions the length is lost, which would hold the temperature.
             ((chosen, factor),) = shares.items()
             shares, temperature = {chosen: 1.0}, 1 / factor
     else:
         # Nothing is chosen, or nothing can be held out and all are as good.
-        candidates = [Candidate(f, alpha) for f in families for alpha in strengths]
+        candidates = [
+            Candidate(family, solver, alpha)
+            for family in families
+            for alpha in strengths[solver]
+        ]
         shares, results = dict.fromkeys(candidates, 1 / len(candidates)), None
         prepared = {}
     projection, loss_curve = recipe.fit(counted, shares, prepared)
@@ -104,12 +106,11 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
     }
 
 
-def make_recipe(estimator, solver, loss, target, device, seed=0):
+def make_recipe(estimator, loss, target, device, seed=0):
     """Return how candidates are fitted, as an estimator's parameters say."""
     return Recipe(
         loss=loss,
         target=target,
-        solver=solver,
         max_iter=estimator.max_iter,
         tol=estimator.tol,
         device=device,
@@ -119,7 +120,7 @@ def make_recipe(estimator, solver, loss, target, device, seed=0):
 
 def in_closed_form(recipe):
     """Return the recipe of ridge regression onto the same target."""
-    return replace(recipe, solver=ClosedForm, loss=SquaredError(weighting="class"))
+    return replace(recipe, loss=SquaredError(weighting="class"))
 
 
 def most_promising(recipe, rows, families, cv, groups, rng):
@@ -150,7 +151,8 @@ def most_promising(recipe, rows, families, cv, groups, rng):
         held_out = FoldLogits(recipe, rows, make_splits(rows.y, cv, groups))
     if not len(held_out.y):
         return families[0]
-    results = select(held_out, families, ClosedForm.strengths, average=False).results
+    strengths = {ClosedForm: ClosedForm.strengths}
+    results = select(held_out, families, strengths, average=False).results
     best = first_lowest(results["log_loss"])
     return Family(results["feature_scaling"][best], results["projector"][best])
 
@@ -175,11 +177,15 @@ def fit_temperature(recipe, rows, projection, rng):
     return 1 / fit_inverse_temperature(scores[None], y, weight).item()
 
 
-def _strengths(estimator, recipe, many):
-    """Return what to compare; of paths over many rows, one."""
-    strengths = _choices(estimator.alpha, recipe.solver.strengths)
-    dear = many and recipe.solver is not ClosedForm and len(strengths) > 1
-    return strengths[3:4] if dear else strengths
+def _strengths(estimator, solver, loss, many):
+    """Return what to compare: solvers and their strengths, the main solver first."""
+    strengths = {solver: _choices(estimator.alpha, solver.strengths)}
+    if many and solver is not ClosedForm and len(strengths[solver]) > 1:
+        strengths[solver] = strengths[solver][3:4]  # paths over many rows are dear
+    if many and solver is EarlyStoppedPath and not loss.unit_features:
+        # It is where a path that stops before its first step would end.
+        strengths[ClosedForm] = ClosedForm.strengths
+    return strengths
 
 
 def _choices(value, choices):

@@ -10,8 +10,9 @@ class Loss:
     """A pull of features towards the class vectors of a target.
 
     To add a loss: subclass it as a frozen dataclass whose fields are its parameters,
-    declare what it needs with the attributes below, write ``per_sample`` (or
-    ``over_batch`` if samples do not simply average) and give it one line in ``LOSSES``.
+    declare what it needs with the attributes below, write ``per_sample`` (or, if the
+    samples of a batch do not simply average, ``over_batch``, and declare
+    ``contrasts_samples``) and give it one line in ``LOSSES``.
 
     Attributes
     ----------
@@ -72,10 +73,16 @@ class Loss:
         """Return the (n,) losses of the samples, each computed without the others."""
         raise NotImplementedError
 
+    def weigh(self, y, n_classes, sample_weight):
+        """Return the (n,) weights with which samples enter the mean of their batch."""
+        return sample_weight
+
     def over_batch(self, features, y, class_vectors, sample_weight, log_prior):
         """Return the loss of the batch: the weighted mean over its samples."""
         losses = self.per_sample(features, y, class_vectors, log_prior)
-        return weighted_mean(losses, sample_weight)
+        if sample_weight is None:
+            sample_weight = torch.ones_like(losses)
+        return weighted_mean(losses, self.weigh(y, len(class_vectors), sample_weight))
 
     def __call__(
         self,

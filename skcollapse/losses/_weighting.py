@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from skcollapse.losses._base import Loss
@@ -46,10 +45,8 @@ class WeightedLoss(Loss):
                 f"weighting must be 'sample' or 'class'; got {self.weighting!r}"
             )
 
-    def over_batch(self, features, y, class_vectors, sample_weight, log_prior):
-        """Return the mean over samples, or the mean over classes of their means."""
-        if self.weighting == "class":
-            if sample_weight is None:
-                sample_weight = torch.ones_like(y, dtype=features.dtype)
-            sample_weight = equal_class_weight(y, len(class_vectors), sample_weight)
-        return super().over_batch(features, y, class_vectors, sample_weight, log_prior)
+    def weigh(self, y, n_classes, sample_weight):
+        """Return the weights themselves, or so that classes present are equal."""
+        if self.weighting == "sample":
+            return sample_weight
+        return equal_class_weight(y, n_classes, sample_weight)

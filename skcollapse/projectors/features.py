@@ -8,6 +8,9 @@ from skcollapse.projectors.fitted import KernelExpansion, LinearProjection
 from skcollapse.projectors.kernel import NystroemBlock, draw_landmarks, fit_nystroem
 from skcollapse.projectors.scaling import fit_scaling
 
+# Rows handled at a time: what is made on the way to features stays in the cache.
+_ROWS_AT_ONCE = 1024
+
 
 @dataclass(frozen=True)
 class FeatureMap:
@@ -28,17 +31,40 @@ class FeatureMap:
     kernel: NystroemBlock | None = None
     basis: np.ndarray | None = None
 
-    def __call__(self, X):
-        """Return the (n, q) features of the rows of X."""
-        features = self._all_features(X)
-        return features if self.basis is None else features @ self.basis
+    def __call__(self, X, order=None):
+        """Return the (n, q) features of the rows of X, or of X[order].
 
-    def _all_features(self, X):
-        scaled = X - self.center
+        Parameters
+        ----------
+        X : ndarray of shape (n, p)
+        order : ndarray of int or None
+            Which rows, in what order: no copy is made of more than a few at a time.
+        """
+        n_rows = len(X) if order is None else len(order)
+        features = np.empty((n_rows, self.n_features), self.center.dtype)
+        for start in range(0, n_rows, _ROWS_AT_ONCE):
+            part = slice(start, start + _ROWS_AT_ONCE)
+            self._fill(features[part], X[part if order is None else order[part]])
+        return features
+
+    @property
+    def n_features(self):
+        """The number q of features."""
+        if self.basis is not None:
+            return self.basis.shape[1]
+        kernels = 0 if self.kernel is None else self.kernel.whitening.shape[1]
+        return len(self.center) + kernels
+
+    def _fill(self, features, X):
+        n_linear = len(self.center)
+        if self.basis is not None:
+            features[:] = replace(self, basis=None)(X) @ self.basis
+            return
+        scaled = features[:, :n_linear]
+        np.subtract(X, self.center, out=scaled)
         scaled /= self.scale
-        return (
-            scaled if self.kernel is None else np.hstack([scaled, self.kernel(scaled)])
-        )
+        if self.kernel is not None:
+            features[:, n_linear:] = self.kernel(scaled)
 
     def pull_back(self, coef, intercept):
         """Return an affine map of the features as a projection of X itself.

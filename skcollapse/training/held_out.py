@@ -1,6 +1,6 @@
-"""Logits of rows under fits without them: by folds, or by leaving one out."""
+"""Logits of rows under fits without them: by folds, once, or leaving one out."""
 
-from dataclasses import replace
+from functools import cache
 from types import MappingProxyType
 
 import numpy as np
@@ -42,19 +42,19 @@ class FoldLogits:
                 self._folds.append((train, held))
         index = np.concatenate([held for _, held in self._folds] or [np.arange(0)])
         self.y = recipe.to_device(rows.y[index])
-        # Weights alone: no copy of the rows.
-        held_out = replace(
-            rows, X=rows.X[:0], y=rows.y[index], weight=rows.weight[index]
-        )
+        held_out = rows.without_features(index)
         self.weight = recipe.to_device(held_out.balanced_weight)
 
     def of_family(self, family):
-        """Return a function from a strength to logits of shape (c, n, K)."""
+        """Return a function from a solver and a strength to logits (c, n, K)."""
         # The copy of a fold's rows lasts no longer than it takes to make features.
         fits = [self._fit(*fold, family) for fold in self._folds]
 
-        def logits(alpha):
-            by_fold = [self._logits(*fit, alpha) for fit in fits]
+        def logits(solver, alpha):
+            by_fold = [
+                _logits(self._recipe, prepared.solver(solver)(alpha), features, absent)
+                for prepared, features, absent in fits
+            ]
             # A fold whose path has ended early stays where it is.
             length = max(map(len, by_fold))
             return torch.cat(
@@ -69,16 +69,56 @@ class FoldLogits:
 
     def _fit(self, train, held, family):
         rows = self._rows.take(train)
-        features, solver = self._recipe.prepare(rows, family)
-        absent = rows.class_counts == 0
-        return solver, self._recipe.to_device(features(self._rows.X[held])), absent
+        prepared = self._recipe.prepare(rows, family)
+        features = self._recipe.to_device(prepared.features(self._rows.X[held]))
+        return prepared, features, rows.class_counts == 0
 
-    def _logits(self, solver, features, absent, alpha):
-        logits = torch.stack(
-            [self._recipe.scores(project(features)) for project in solver(alpha)]
+
+class HoldOutLogits:
+    """Logits of rows that are held out once, for so many rows that copies count.
+
+    The features of all rows are made once, scaled as the training rows are: the fit to
+    all rows that follows the search goes on with them.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    rows : Rows
+        All of positive weight.
+    train, held : ndarrays of int
+        Every row is in one of them.
+
+    Attributes
+    ----------
+    prepared : dict
+        From families to their features of all rows.
+    """
+
+    def __init__(self, recipe, rows, train, held):
+        self._recipe, self._rows, self.prepared = recipe, rows, {}
+        self._train, self._order = train, np.concatenate([train, held])
+        self.n_classes = len(recipe.target.classifier)
+        # No fit could be right about a class that is missing from training.
+        self._judged = np.isin(rows.y[held], rows.y[train])
+        judged = rows.without_features(held[self._judged])
+        self.y = recipe.to_device(judged.y)
+        self.weight = recipe.to_device(judged.balanced_weight)
+
+    def of_family(self, family):
+        """Return a function from a solver and a strength to logits (c, n, K)."""
+        recipe, rows, n_train = self._recipe, self._rows, len(self._train)
+        features = recipe.fit_features(rows.take(self._train), family)
+        values = recipe.to_device(features(rows.X, self._order))
+        self.prepared[family] = recipe.learn_from(
+            features, values, rows.without_features(self._order)
         )
-        logits[..., torch.from_numpy(absent)] = EXCLUDED
-        return logits
+        training = rows.without_features(self._train)
+        prepared = recipe.learn_from(features, values[:n_train], training)
+        held = values[n_train:][torch.from_numpy(self._judged)]
+        absent = training.class_counts == 0
+        return lambda solver, alpha: _logits(
+            recipe, prepared.solver(solver)(alpha), held, absent
+        )
 
 
 class LeaveOneOutLogits:
@@ -95,7 +135,7 @@ class LeaveOneOutLogits:
     Attributes
     ----------
     prepared : dict
-        From families to the features and solvers, which are those of all rows.
+        From families to their features of all rows.
     """
 
     def __init__(self, recipe, rows, evaluated):
@@ -108,9 +148,21 @@ class LeaveOneOutLogits:
         self._share = recipe.to_device(rows.balanced_weight[evaluated])
 
     def of_family(self, family):
-        """Return a function from a strength to logits of shape (1, m, K)."""
-        features, solver = self._recipe.prepare(self._rows, family)
-        self.prepared[family] = features, solver
-        left_out = self._recipe.to_device(features(self._evaluated.X))
-        projected = solver.leave_one_out(left_out, self.y, self._share)
-        return lambda alpha: self._recipe.scores(projected(alpha))[None]
+        """Return a function from a solver and a strength to logits (1, m, K)."""
+        prepared = self._recipe.prepare(self._rows, family)
+        self.prepared[family] = prepared
+        left_out = self._recipe.to_device(prepared.features(self._evaluated.X))
+
+        @cache
+        def projected(solver):
+            left_out_of = prepared.solver(solver).leave_one_out
+            return left_out_of(left_out, self.y, self._share)
+
+        return lambda solver, alpha: self._recipe.scores(projected(solver)(alpha))[None]
+
+
+def _logits(recipe, maps, features, absent):
+    """Return (c, n, K) scores of features, where classes absent cannot be given."""
+    logits = torch.stack([recipe.scores(project(features)) for project in maps])
+    logits[..., torch.from_numpy(absent)] = EXCLUDED
+    return logits

@@ -1,8 +1,9 @@
 """Solvers for linear projectors: from a problem and a strength to affine maps.
 
 A solver is made of a problem, does there what all strengths share, and is called with
-one strength at a time. It returns one affine map or more, each a candidate, and keeps
-the losses along the way in ``loss_curve``.
+one strength at a time. It returns one affine map or more, each a candidate: only the
+first ``n_maps`` if no more are wanted. The losses along the way to them are kept in
+``loss_curve``, and ``name`` is what an estimator calls it.
 """
 
 import warnings
@@ -68,6 +69,7 @@ class ClosedForm:
     One eigendecomposition serves all penalties, and leave-one-out projections.
     """
 
+    name = "closed_form"
     strengths = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
     loss_curve = ()
 
@@ -76,7 +78,7 @@ class ClosedForm:
         self._regression = RidgeRegression(moments, problem.target.means)
         self._means = problem.tensor(problem.target.means)
 
-    def __call__(self, alpha):
+    def __call__(self, alpha, n_maps=None):
         """Return the ridge solution, as the only candidate."""
         return [AffineMap(*map(self._tensor, self._regression.solve(alpha)))]
 
@@ -125,6 +127,7 @@ class EarlyStoppedPath:
     others afterwards: each is as good as the other, and their average better.
     """
 
+    name = "lbfgs"
     strengths = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
     # At these strengths the prior is taken off the scores after training, not in it.
     _adjusted_afterwards = frozenset((1e-1, 1e-3, 1e-5))
@@ -135,7 +138,7 @@ class EarlyStoppedPath:
         self._length = min(max_iter, _PATH_LENGTH)
         self.loss_curve = ()
 
-    def __call__(self, alpha):
+    def __call__(self, alpha, n_maps=None):
         """Return the iterates, from the first to the last."""
         problem, shift = self._problem, 0.0
         if alpha in self._adjusted_afterwards:
@@ -144,7 +147,7 @@ class EarlyStoppedPath:
         objective = LinearObjective(problem, self._moment, ridge)
         start = _start(problem, objective, alpha)
         iterates, self.loss_curve, _ = lbfgs(
-            objective, start, max_iter=self._length, tol=0.0
+            objective, start, max_iter=n_maps or self._length, tol=0.0
         )
         maps = [AffineMap(*objective.unpack(iterate)) for iterate in iterates]
         return [AffineMap(coef, intercept + shift) for coef, intercept in maps]
@@ -157,6 +160,7 @@ class Penalised:
     nothing: then α is the ridge of the metric alone.
     """
 
+    name = "lbfgs"
     strengths = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
     def __init__(self, problem, max_iter, tol):
@@ -165,7 +169,7 @@ class Penalised:
         self._max_iter, self._tol = max_iter, tol
         self.loss_curve = ()
 
-    def __call__(self, alpha):
+    def __call__(self, alpha, n_maps=None):
         """Return the minimum, as the only candidate."""
         problem, moment = self._problem, self._moment
         curvature = problem.loss.curvature(problem.class_vectors)

@@ -3,16 +3,20 @@
 import numpy as np
 import torch
 
+from skcollapse._gram import gram
 from skcollapse.training.objective import Objective
 from skcollapse.training.problem import Problem
+
+# What is made for so many rows stays in the processor's cache.
+_ROWS_AT_ONCE = 16384
 
 
 def second_moment(problem: Problem):
     """Return the (q, q) weighted second moment of the features, in float64."""
     features, weight = problem.features, problem.weight
     if weight.min() == weight.max():  # as it mostly is: no weighted copy is needed
-        return (features.T @ features).double() * weight[0].double()
-    return (features.T @ (features * weight[:, None])).double()
+        return gram(features).double() * weight[0].double()
+    return gram(features * weight.sqrt()[:, None]).double()
 
 
 class LinearObjective:
@@ -38,8 +42,18 @@ class LinearObjective:
     def __init__(self, problem, moment, ridge, alpha=0.0):
         self.problem = problem
         self.alpha = alpha
-        self.weight = problem.weight
         self._loss = Objective(problem)
+        weight, n_rows = problem.weight, len(problem.y)
+        if problem.loss.contrasts_samples:
+            self._of_part = self._loss
+        else:
+            self._of_part = self._loss.share
+            n_classes = len(self._loss.class_vectors)
+            weight = problem.loss.weigh(problem.y, n_classes, weight)
+            weight = weight / weight.sum()
+            n_rows = _ROWS_AT_ONCE
+        columns = problem.features, problem.y, weight
+        self._parts = list(zip(*(c.split(n_rows) for c in columns), strict=True))
         curvature = problem.loss.curvature(self._loss.class_vectors)
         identity = torch.eye(len(moment), dtype=moment.dtype, device=moment.device)
         factor = torch.linalg.cholesky(curvature * (moment + ridge * identity))
@@ -64,17 +78,23 @@ class LinearObjective:
 
     def __call__(self, vector):
         """Return the value and the gradient at whitened coordinates."""
-        problem = self.problem
         coef, intercept = self.unpack(vector)
-        projected = torch.addmm(intercept, problem.features, coef).requires_grad_()
-        loss = self._loss(projected, problem.y, self.weight)
-        (pull,) = torch.autograd.grad(loss, projected)
-        by_coef = problem.features.T @ pull + self.alpha * coef
-        value = loss.item() + 0.5 * self.alpha * float(coef.double().square().sum())
+        value = 0.5 * self.alpha * float(coef.double().square().sum())
+        # Transposed, a product with few columns on the left is the faster one.
+        by_coef, by_intercept = self.alpha * coef.T, torch.zeros_like(intercept)
+        for features, *labels_and_weights in self._parts:
+            projected = torch.addmm(intercept, features, coef).requires_grad_()
+            loss = self._of_part(projected, *labels_and_weights)
+            (pull,) = torch.autograd.grad(loss, projected)
+            value += loss.item()
+            by_coef.addmm_(pull.T, features)
+            by_intercept += pull.sum(0)
         if not np.isfinite(value):
             raise ValueError(
                 f"The loss became {value}. Features or class vectors are too large for "
-                f"{problem.features.dtype}: scale them, or raise alpha."
+                f"{self.problem.features.dtype}: scale them, or raise alpha."
             )
-        gradient = torch.cat([self._inverse @ by_coef, pull.sum(0)[None] / self._root])
+        gradient = torch.cat(
+            [self._inverse @ by_coef.T, by_intercept[None] / self._root]
+        )
         return value, gradient.double().cpu().numpy().ravel()

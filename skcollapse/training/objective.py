@@ -36,3 +36,11 @@ class Objective:
                 f"{(len(y), n_components)}; it returned {tuple(projected.shape)}"
             )
         return self.loss(projected, y, self.class_vectors, weight, self.log_prior)
+
+    def share(self, projected: Tensor, y: Tensor, share: Tensor) -> Tensor:
+        """Return what some rows add to the loss of all, given their shares in it.
+
+        For losses that do not contrast samples.
+        """
+        losses = self.loss.per_sample(projected, y, self.class_vectors, self.log_prior)
+        return share @ losses

@@ -27,18 +27,42 @@ class Selection:
         From candidates to the factors of their projections, which hold the inverse
         temperature: probabilities are the softmax of the scores.
     results : dict of ndarrays
-        A row for each candidate: "feature_scaling", "projector", "alpha", "n_iter",
-        "log_loss" (class-balanced, at the best temperature), "inverse_temperature"
-        and "weight" (its share of the average).
+        A row for each candidate: "feature_scaling", "projector", "solver", "alpha",
+        "n_iter", "log_loss" (class-balanced, at the best temperature),
+        "inverse_temperature" and "weight" (its share of the average).
     """
 
     shares: dict[Candidate, float]
     results: dict[str, np.ndarray]
 
-    @property
-    def lowest_loss(self):
-        """The held-out log-loss of the best candidate."""
-        return self.results["log_loss"].min()
+
+class _Pool:
+    """The candidates so far, and the scaled held-out logits of the best of them."""
+
+    def __init__(self, held_out):
+        self.y, self.weight = held_out.y, held_out.weight
+        self.candidates, self.factors, self.losses, self.kept = [], [], [], {}
+        self._most_kept = max(1, _KEPT_LOGITS // (len(self.y) * held_out.n_classes))
+
+    def add(self, family, solver, alpha, logits):
+        """Add the candidates of (c, n, K) logits; return the lowest of their losses."""
+        at_once = max(1, _AT_ONCE // logits[0].numel())
+        factor = torch.cat(
+            [
+                fit_inverse_temperature(some, self.y, self.weight)
+                for some in logits.split(at_once)
+            ]
+        )
+        logits *= factor[:, None, None]
+        for place, of_candidate in enumerate(logits):
+            self.kept[len(self.candidates)] = of_candidate.clone()
+            self.candidates.append(Candidate(family, solver, alpha, place + 1))
+        self.factors += factor.tolist()
+        losses = log_loss(logits, self.y, self.weight).tolist()
+        self.losses += losses
+        best = sorted(self.kept, key=self.losses.__getitem__)[: self._most_kept]
+        self.kept = {index: self.kept[index] for index in sorted(best)}
+        return min(losses)
 
 
 def select(held_out, families, strengths, *, average):
@@ -46,10 +70,10 @@ def select(held_out, families, strengths, *, average):
 
     Parameters
     ----------
-    held_out : FoldLogits or LeaveOneOutLogits
+    held_out : FoldLogits, HoldOutLogits or LeaveOneOutLogits
     families : list of Family
-    strengths : sequence of float
-        From strong to weak.
+    strengths : dict
+        From solvers to their strengths, from strong to weak.
     average : bool
         Average candidates; False chooses the best.
 
@@ -57,38 +81,24 @@ def select(held_out, families, strengths, *, average):
     -------
     Selection
     """
-    y, weight, n_classes = held_out.y, held_out.weight, held_out.n_classes
-    candidates, factors, losses, kept = [], [], [], {}
-    most_kept = max(1, _KEPT_LOGITS // (len(y) * n_classes))
+    pool = _Pool(held_out)
     for family in families:
-        logits_at, lowest = held_out.of_family(family), np.inf
-        for alpha in strengths:
-            logits = logits_at(alpha)
-            factor = torch.cat(
-                [
-                    fit_inverse_temperature(some, y, weight)
-                    for some in logits.split(max(1, _AT_ONCE // logits[0].numel()))
-                ]
-            )
-            logits *= factor[:, None, None]
-            for place, of_candidate in enumerate(logits):
-                kept[len(candidates)] = of_candidate.clone()
-                candidates.append(Candidate(family, alpha, place + 1))
-            factors += factor.tolist()
-            loss = log_loss(logits, y, weight)
-            losses += loss.tolist()
-            best = sorted(kept, key=losses.__getitem__)[:most_kept]
-            kept = {index: kept[index] for index in sorted(best)}
-            if loss.min() > _HOPELESS * lowest:
-                break
-            lowest = min(lowest, loss.min())
+        logits_at = held_out.of_family(family)
+        for solver, alphas in strengths.items():
+            lowest = np.inf
+            for alpha in alphas:
+                loss = pool.add(family, solver, alpha, logits_at(solver, alpha))
+                if loss > _HOPELESS * lowest:
+                    break
+                lowest = min(lowest, loss)
 
-    logits = torch.stack(list(kept.values()))
+    y, weight, candidates, factors = pool.y, pool.weight, pool.candidates, pool.factors
+    logits = torch.stack(list(pool.kept.values()))
     share = greedy_average(logits, y, weight, STEPS if average else 1)
     averaged = torch.tensordot(share.to(logits), logits, dims=1)[None]
     last = fit_inverse_temperature(averaged, y, weight).item()
     weights = np.zeros(len(candidates))
-    weights[list(kept)] = share.cpu().numpy()
+    weights[list(pool.kept)] = share.cpu().numpy()
     shares = {
         candidate: last * factor * weight
         for candidate, factor, weight in zip(candidates, factors, weights, strict=True)
@@ -97,9 +107,10 @@ def select(held_out, families, strengths, *, average):
     columns = {
         "feature_scaling": [c.family.feature_scaling for c in candidates],
         "projector": [c.family.projector for c in candidates],
+        "solver": [c.solver.name for c in candidates],
         "alpha": [c.alpha for c in candidates],
         "n_iter": [c.n_iter for c in candidates],
-        "log_loss": losses,
+        "log_loss": pool.losses,
         "inverse_temperature": factors,
         "weight": weights,
     }
