@@ -283,7 +283,8 @@ def memory_report(X, y, alpha):
 def evaluations(model):
     """Return how often a fit looked at all rows: along held-out paths and its own."""
     searched = model.selection_results_
-    return model.n_iter_ + (0 if searched is None else len(searched["alpha"]))
+    paths = 0 if searched is None else (searched["solver"] == "lbfgs").sum()
+    return model.n_iter_ + paths
 
 
 def products(X, n_classes):

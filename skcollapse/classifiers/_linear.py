@@ -17,8 +17,10 @@ from skcollapse.training.splits import MANY_ROWS, class_aware_subsample, make_sp
 
 SCALINGS = ("global", "standard")
 PROJECTORS = ("linear", "kernel")
-# Rows that are left out in turn, or from which the most promising family is guessed.
+# Rows that are left out in turn.
 _SUBSAMPLE = 3000
+# Rows that are enough to tell which family is the most promising.
+_FAMILY_ROWS = 2000
 
 
 def fit_linear(estimator, rows, loss, target, device, groups, rng):
@@ -57,20 +59,10 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
         # Paths over all rows are dear: the closed form says which is worth it.
         families = [most_promising(recipe, rows, families, None, groups, rng)]
     strengths = _strengths(estimator, solver, loss, many)
-
-    n_candidates = len(families) * sum(map(len, strengths.values()))
-    if solver is ClosedForm and estimator.cv is None and groups is None:
-        evaluated = class_aware_subsample(counted.y, _SUBSAMPLE, rng)
-        held_out = LeaveOneOutLogits(recipe, counted, evaluated)
-    elif solver is not EarlyStoppedPath and n_candidates == 1:
-        # Nothing is to be chosen. A path is always searched: for where to stop.
-        held_out = FoldLogits(recipe, rows, [])
-    elif many:
-        groups = None if groups is None else np.asarray(groups)[rows.weight > 0]
-        [split] = make_splits(counted.y, None, groups)
-        held_out = HoldOutLogits(recipe, counted, *split)
-    else:
-        held_out = FoldLogits(recipe, rows, make_splits(rows.y, estimator.cv, groups))
+    # A path is always searched: for where to stop.
+    one = len(families) * sum(map(len, strengths.values())) == 1
+    alone = one and solver is not EarlyStoppedPath
+    held_out = _hold_out(estimator, recipe, rows, solver, alone, groups, rng)
     temperature = 1.0
     if len(held_out.y):
         # Directions do not average, and with many rows chance has little to say.
@@ -104,6 +96,23 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
         "_unit_features": loss.unit_features,
         "_network": None,
     }
+
+
+def _hold_out(estimator, recipe, rows, solver, alone, groups, rng):
+    """Return held-out logits by which to choose; without rows if there is no choice."""
+    counted = rows.counted()
+    if estimator.cv is None and groups is None and solver is ClosedForm:
+        evaluated = class_aware_subsample(counted.y, _SUBSAMPLE, rng)
+        return LeaveOneOutLogits(recipe, counted, evaluated)
+    if alone:
+        return FoldLogits(recipe, rows, [])
+    if estimator.cv is not None or len(counted) <= MANY_ROWS:
+        return FoldLogits(recipe, rows, make_splits(rows.y, estimator.cv, groups))
+    groups = None if groups is None else np.asarray(groups)[rows.weight > 0]
+    splits = make_splits(counted.y, None, groups)
+    if not splits:
+        return FoldLogits(recipe, counted, [])
+    return HoldOutLogits(recipe, counted, *splits[0])
 
 
 def make_recipe(estimator, loss, target, device, seed=0):
@@ -145,7 +154,7 @@ def most_promising(recipe, rows, families, cv, groups, rng):
     recipe = in_closed_form(recipe)
     if cv is None and groups is None:
         rows = rows.counted()
-        rows = rows.take(class_aware_subsample(rows.y, _SUBSAMPLE, rng))
+        rows = rows.take(class_aware_subsample(rows.y, _FAMILY_ROWS, rng))
         held_out = LeaveOneOutLogits(recipe, rows, np.arange(len(rows)))
     else:
         held_out = FoldLogits(recipe, rows, make_splits(rows.y, cv, groups))
@@ -179,12 +188,12 @@ def fit_temperature(recipe, rows, projection, rng):
 
 def _strengths(estimator, solver, loss, many):
     """Return what to compare: solvers and their strengths, the main solver first."""
-    strengths = {solver: _choices(estimator.alpha, solver.strengths)}
-    if many and solver is not ClosedForm and len(strengths[solver]) > 1:
-        strengths[solver] = strengths[solver][3:4]  # paths over many rows are dear
-    if many and solver is EarlyStoppedPath and not loss.unit_features:
-        # It is where a path that stops before its first step would end.
-        strengths[ClosedForm] = ClosedForm.strengths
+    if solver is not EarlyStoppedPath:
+        return {solver: _choices(estimator.alpha, solver.strengths)}
+    strengths = {solver: solver.few_strengths if many else solver.strengths}
+    if estimator.solver == "auto" and not loss.unit_features:
+        # It is regularised in another way: an average with it is better than either.
+        strengths[ClosedForm] = ClosedForm.few_strengths
     return strengths
 
 

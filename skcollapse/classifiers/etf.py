@@ -40,7 +40,8 @@ class ETFClassifier(ProjectionClassifier):
         Dimension d of the target, at least the number of classes less one, which is
         the default; 1 stands for the default too.
     solver : {"auto", "lbfgs", "closed_form", "adamw", "sgd"}, default="auto"
-        "auto" is "lbfgs" for linear and kernel projectors and "adamw" for others.
+        "auto" is "adamw" for "mlp" and modules; for linear and kernel projectors it
+        is "lbfgs", with which "closed_form" competes if ``alpha="auto"``.
         "closed_form" is ridge regression onto the class means of the target with all
         classes weighing the same.
     alpha : float or "auto", default="auto"
@@ -110,12 +111,13 @@ class ETFClassifier(ProjectionClassifier):
         What scores are divided by before the softmax. Held-out rows choose it where
         there are any, together with all else; scores hold it then and it is 1.
     selection_results_ : dict of ndarrays or None
-        What was compared: "feature_scaling", "projector", "alpha", "n_iter",
-        "log_loss", "inverse_temperature" and "weight", the share of the average.
+        What was compared: "feature_scaling", "projector", "solver", "alpha",
+        "n_iter", "log_loss", "inverse_temperature" and "weight", the share of the
+        average.
     n_iter_ : int
     loss_curve_ : list of float
         Loss after each iteration; of the longest path if several were averaged, and
-        empty in closed form.
+        empty if only closed forms were.
     validation_scores_ : list of float or None
         Balanced accuracy on the rows that early stopping held out.
     n_features_in_ : int

@@ -1,10 +1,14 @@
 """Linear projectors in closed form, from moments alone."""
 
+from functools import cached_property
+
 import numpy as np
 import torch
 
 # An eigenvalue below this share of the sum is a direction in which nothing varies.
 _RANK_TOLERANCE = 1e-15
+# With a greater penalty no direction is lost, and a Cholesky factor will do.
+_SMALLEST_PENALTY = 1e-12
 
 
 def _centred_means(moments):
@@ -35,13 +39,6 @@ class RidgeRegression:
     vectors : ndarray of shape (n_classes, d)
         What the rows of each class are regressed on.
 
-    Attributes
-    ----------
-    values : ndarray of shape (p,)
-        Eigenvalues of the total covariance.
-    basis : ndarray of shape (p, p)
-        Its eigenvectors, as columns.
-
     Examples
     --------
     >>> import numpy as np
@@ -56,12 +53,29 @@ class RidgeRegression:
         present, share, means, self.mean = _centred_means(moments)
         within = moments.scatter / moments.weight_sum
         self.target_mean = share @ vectors[present]
-        total = within + (means.T * share) @ means
+        self._total = within + (means.T * share) @ means
+        self._cross = (means.T * share) @ (vectors[present] - self.target_mean)
+
+    @cached_property
+    def _eigen(self):
         # Torch's eigenvalues take half the time of SciPy's.
-        values, basis = torch.linalg.eigh(torch.from_numpy(total))
-        self.values, self.basis = values.clamp_(min=0).numpy(), basis.numpy()
-        cross = (means.T * share) @ (vectors[present] - self.target_mean)
-        self.rotated_cross = self.basis.T @ cross
+        values, basis = torch.linalg.eigh(torch.from_numpy(self._total))
+        return values.clamp_(min=0).numpy(), basis.numpy()
+
+    @property
+    def values(self):
+        """Eigenvalues of the total covariance, of shape (p,)."""
+        return self._eigen[0]
+
+    @property
+    def basis(self):
+        """Its eigenvectors, as the columns of a (p, p) matrix."""
+        return self._eigen[1]
+
+    @property
+    def rotated_cross(self):
+        """The (p, d) covariance of features and vectors, in that basis."""
+        return self.basis.T @ self._cross
 
     def inverse(self, alpha):
         """Return the (p,) eigenvalues of the inverse of T + α tr T · I."""
@@ -73,7 +87,15 @@ class RidgeRegression:
 
     def solve(self, alpha):
         """Return coef (p, d) and intercept (d,) for a penalty."""
-        coef = self.basis @ (self.inverse(alpha)[:, None] * self.rotated_cross)
+        trace = np.trace(self._total)
+        if alpha > _SMALLEST_PENALTY and trace:
+            shrunk = torch.from_numpy(self._total).clone()
+            shrunk.diagonal().add_(alpha * trace)
+            factor = torch.linalg.cholesky(shrunk)
+            cross = torch.from_numpy(self._cross)
+            coef = torch.cholesky_solve(cross, factor).numpy()
+        else:
+            coef = self.basis @ (self.inverse(alpha)[:, None] * self.rotated_cross)
         return coef, self.target_mean - self.mean @ coef
 
 

@@ -71,6 +71,8 @@ class ClosedForm:
 
     name = "closed_form"
     strengths = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+    # Beside another solver, which fills the gaps.
+    few_strengths = (1e-1, 1e-3, 1e-5)
     loss_curve = ()
 
     def __init__(self, problem, max_iter, tol):
@@ -123,14 +125,16 @@ class EarlyStoppedPath:
 
     Directions of a variance above the strength are fitted at once and the others
     little by little: the strength and the stopping point are what regularises. A loss
-    that adjusts for the prior does so in training at every other strength, and at the
-    others afterwards: each is as good as the other, and their average better.
+    that adjusts for the prior does so in training at one strength, and at the other
+    afterwards: each is as good as the other, and their average better.
     """
 
     name = "lbfgs"
-    strengths = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
-    # At these strengths the prior is taken off the scores after training, not in it.
-    _adjusted_afterwards = frozenset((1e-1, 1e-3, 1e-5))
+    strengths = (1e-2, 1e-3)
+    # Where paths are dear: so many rows bear a weaker one.
+    few_strengths = (1e-4,)
+    # Here the prior is taken off the scores after training, not in it.
+    _adjusted_afterwards = frozenset((1e-3,))
 
     def __init__(self, problem, max_iter, tol):
         self._problem = problem
