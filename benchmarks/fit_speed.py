@@ -323,15 +323,20 @@ def draw_growth(found, path):
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True)
     colours = dict(zip(SHARES, ("C0", "C1", "C2"), strict=True))
     for ax, (axis, measured) in zip(axes, found.items(), strict=True):
+        values = [value for value, _ in measured]
         for name in measured[0][1]:
             ax.loglog(
-                [value for value, _ in measured],
+                values,
                 [times[name] for _, times in measured],
                 "--" if "products" in name else "o-",
                 color=colours[name.partition(",")[0]],
                 label=name,
             )
         ax.set_xlabel(axis)
+        ax.set_xticks(
+            values, [f"{v / 1000:g}k" if v >= 1000 else f"{v}" for v in values]
+        )
+        ax.minorticks_off()
     axes[0].set_ylabel("seconds of fit")
     axes[-1].legend(fontsize="x-small")
     figure.tight_layout()

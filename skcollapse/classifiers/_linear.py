@@ -1,6 +1,7 @@
 """The fit of a linear or kernel projector, with the search for what is auto."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -152,18 +153,22 @@ def most_promising(recipe, rows, families, cv, groups, rng):
     if len(families) == 1:
         return families[0]
     recipe = in_closed_form(recipe)
+    strengths = {ClosedForm: ClosedForm.strengths}
     if cv is None and groups is None:
         rows = rows.counted()
         rows = rows.take(class_aware_subsample(rows.y, _FAMILY_ROWS, rng))
-        held_out = LeaveOneOutLogits(recipe, rows, np.arange(len(rows)))
+        hold_out = partial(LeaveOneOutLogits, recipe, rows, np.arange(len(rows)))
     else:
-        held_out = FoldLogits(recipe, rows, make_splits(rows.y, cv, groups))
-    if not len(held_out.y):
-        return families[0]
-    strengths = {ClosedForm: ClosedForm.strengths}
-    results = select(held_out, families, strengths, average=False).results
-    best = first_lowest(results["log_loss"])
-    return Family(results["feature_scaling"][best], results["projector"][best])
+        hold_out = partial(FoldLogits, recipe, rows, make_splits(rows.y, cv, groups))
+    losses = []
+    for family in families:
+        # Anew: what is made for a family does not outlive it.
+        held_out = hold_out()
+        if not len(held_out.y):
+            return families[0]
+        results = select(held_out, [family], strengths, average=False).results
+        losses.append(results["log_loss"].min())
+    return families[first_lowest(np.array(losses))]
 
 
 def fit_temperature(recipe, rows, projection, rng):

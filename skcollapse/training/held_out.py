@@ -96,11 +96,12 @@ class HoldOutLogits:
 
     def __init__(self, recipe, rows, train, held):
         self._recipe, self._rows, self.prepared = recipe, rows, {}
-        self._train, self._order = train, np.concatenate([train, held])
         self.n_classes = len(recipe.target.classifier)
         # No fit could be right about a class that is missing from training.
-        self._judged = np.isin(rows.y[held], rows.y[train])
-        judged = rows.without_features(held[self._judged])
+        known = np.isin(rows.y[held], rows.y[train])
+        self._train, self._judged, others = train, held[known], held[~known]
+        self._order = np.concatenate([train, self._judged, others])
+        judged = rows.without_features(self._judged)
         self.y = recipe.to_device(judged.y)
         self.weight = recipe.to_device(judged.balanced_weight)
 
@@ -114,7 +115,7 @@ class HoldOutLogits:
         )
         training = rows.without_features(self._train)
         prepared = recipe.learn_from(features, values[:n_train], training)
-        held = values[n_train:][torch.from_numpy(self._judged)]
+        held = values[n_train : n_train + len(self._judged)]
         absent = training.class_counts == 0
         return lambda solver, alpha: _logits(
             recipe, prepared.solver(solver)(alpha), held, absent

@@ -8,7 +8,7 @@ from skcollapse.training.objective import Objective
 from skcollapse.training.problem import Problem
 
 # What is made for so many rows stays in the processor's cache.
-_ROWS_AT_ONCE = 16384
+_ROWS_AT_ONCE = 8192
 
 
 def second_moment(problem: Problem):

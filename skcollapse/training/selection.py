@@ -12,7 +12,7 @@ from skcollapse.training.candidates import Candidate
 # Held-out logits that are kept for averaging, as numbers: 128 MiB in float32.
 _KEPT_LOGITS = 2**25
 # Logits whose temperatures are fitted at once, as numbers: it takes several copies.
-_AT_ONCE = 2**22
+_AT_ONCE = 2**20
 # Weaker and weaker regularisation is not tried once the loss has risen by this factor.
 _HOPELESS = 1.1
 
