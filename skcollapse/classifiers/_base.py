@@ -13,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skcollapse._device import resolve_device
 from skcollapse.classifiers._fitting import (
     MINI_BATCH,
     check_parameters,
@@ -27,7 +28,6 @@ from skcollapse.classifiers._validation import (
 )
 from skcollapse.targets import ClassGeometry
 from skcollapse.training.candidates import Rows
-from skcollapse.training.device import resolve_device
 from skcollapse.training.threads import limited_threads
 
 
