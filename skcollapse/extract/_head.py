@@ -167,6 +167,14 @@ class Call:
         return f"{self.name!r} ({self.kind}, output {self.shape})"
 
 
+def _is_traced(layer):
+    """Return whether a layer is linear or, for the error, another one with weights."""
+    if isinstance(layer, Linear):
+        return True
+    has_weights = next(layer.parameters(recurse=False), None) is not None
+    return has_weights and next(layer.children(), None) is None
+
+
 def _some_rows(output, width):
     rows = output.detach().reshape(-1, width)
     return rows[:: max(1, len(rows) // _ROWS_COMPARED)].clone()
@@ -186,36 +194,16 @@ def head_name(network, inputs):
     ValueError
         If there is no head, or more than one.
     """
-    calls, latest = [], {}
-    with ExitStack() as stack:
-        stack.enter_context(evaluating(network))
-        stack.enter_context(torch.no_grad())
-        for name, layer in network.named_modules():
-            if not any(True for _ in layer.parameters(recurse=False)):
-                continue
-
-            def remember(layer, args, output, name=name):
-                if not isinstance(output, Tensor):
-                    return
-                rows = None
-                if isinstance(layer, Linear):
-                    rows = _some_rows(output, output.shape[-1])
-                    latest["output"] = output
-                shape = tuple(output.shape)
-                calls.append(Call(name, type(layer).__name__, shape, rows))
-
-            handle = layer.register_forward_hook(remember)
-            stack.callback(handle.remove)
-        outputs = network_outputs(call(network, inputs))
+    calls, scores, outputs = _trace(network, inputs)
     linear = [c for c in calls if c.rows is not None]
     heads = {}
     for i, output in enumerate(outputs):
         giving = [c for c in linear if c.gives(output)]
+        # Sequence classifiers score all positions and keep the scores of one.
+        if not giving and linear and picked_positions(scores, output) is not None:
+            giving = linear
         if giving:
             heads[i] = giving[-1].name
-        # Sequence classifiers score all positions and keep the scores of one.
-        elif linear and picked_positions(latest["output"], output) is not None:
-            heads[i] = linear[-1].name
     names = list(dict.fromkeys(heads.values()))
     if len(names) == 1:
         return names[0]
@@ -224,6 +212,33 @@ def head_name(network, inputs):
             f"module has several heads: {_listed(names)}. Choose one with layer=..."
         )
     raise ValueError(_no_head(calls, outputs))
+
+
+def _trace(network, inputs):
+    """Return calls of layers with weights, the last linear output, and the outputs."""
+    calls, scores = [], None
+
+    def remember(layer, output, name):
+        nonlocal scores
+        if not isinstance(output, Tensor):
+            return
+        rows = None
+        if isinstance(layer, Linear):
+            rows = _some_rows(output, output.shape[-1])
+            scores = output
+        calls.append(Call(name, type(layer).__name__, tuple(output.shape), rows))
+
+    with ExitStack() as stack:
+        stack.enter_context(evaluating(network))
+        stack.enter_context(torch.no_grad())
+        for name, layer in network.named_modules():
+            if _is_traced(layer):
+                handle = layer.register_forward_hook(
+                    lambda layer, _, output, name=name: remember(layer, output, name)
+                )
+                stack.callback(handle.remove)
+        outputs = network_outputs(call(network, inputs))
+    return calls, scores, outputs
 
 
 def _no_head(calls, outputs):
@@ -236,7 +251,7 @@ def _no_head(calls, outputs):
     widths = {output.shape[-1] for output in outputs if output.ndim}
     linear = {c.name: c for c in calls if c.rows is not None}
     likely = [c for c in linear.values() if c.shape[-1] in widths]
-    listed = likely or list(linear.values())[-_NAMES_LISTED:]
+    listed = (likely or list(linear.values()))[-_NAMES_LISTED:]
     candidates = ", ".join(map(str, listed)) or "none"
     return (
         f"{message}. The last layer with weights was {calls[-1]}; candidates among "
