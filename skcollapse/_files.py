@@ -30,6 +30,7 @@ _DAMAGE = (
     TypeError,
     KeyError,
     EOFError,
+    SyntaxError,
     MemoryError,
     RuntimeError,
     struct.error,

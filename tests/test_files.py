@@ -34,7 +34,7 @@ def saved(request, tmp_path):
             np.save(tmp_path / "a.npy", array, allow_pickle=True)
             return tmp_path / "a.npy", None
         write = np.savez if request.param == "npz" else np.savez_compressed
-        write(tmp_path / "a.npz", allow_pickle=True, before=[1.0], X=array, y=[1, 2, 3])
+        write(tmp_path / "a.npz", before=[1.0], X=array, y=[1, 2, 3])
         return tmp_path / "a.npz", "X"
 
     return save
@@ -114,6 +114,16 @@ def test_files_that_are_something_else(tmp_path, suffix):
     path.mkdir()
     with pytest.raises(ArrayFileError, match="cannot be read"):
         read_array(path)
+
+
+@pytest.mark.parametrize(
+    "header", [b"{'shape': (\n", b"{'shape': (01,)}", b"{'shape': (2,)}", b"\xff\0"]
+)
+def test_damaged_headers(tmp_path, header):
+    length = len(header).to_bytes(2, "little")
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\1\0" + length + header)
+    with pytest.raises(ArrayFileError, match="cannot be read"):
+        read_array(tmp_path / "a.npy")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a", "a.pkl", "a.pt"])
