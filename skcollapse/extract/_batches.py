@@ -38,7 +38,7 @@ def place(inputs, device, dtype):
     if not isinstance(inputs, torch.Tensor):
         return inputs
     dtype = dtype if inputs.is_floating_point() else None
-    return inputs.to(device, dtype, non_blocking=True)
+    return inputs.to(device, dtype)
 
 
 def call(module, inputs):

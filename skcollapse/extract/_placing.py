@@ -81,7 +81,8 @@ def portable(function):
     Pickles of equal modules are equal, unlike those that torch writes, so that caches
     recognise a module by its value.
     """
-    return deepcopy(function, {id(t): _StoredTensor(t) for t in tensors(function)})
+    stored = {id(t): _StoredTensor(t) for t in tensors(function)}
+    return deepcopy(function, stored) if stored else function
 
 
 class _StoredTensor:
