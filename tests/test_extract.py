@@ -125,15 +125,16 @@ class LastToken(nn.Module):
 class Recurrent(nn.Module):
     """Call one layer several times; the last call gives the output."""
 
-    def __init__(self):
+    def __init__(self, last=None):
         super().__init__()
         self.layer = nn.Linear(D, D)
+        self.last = last or nn.Identity()
 
     def features(self, x):
         return self.layer(self.layer(x).relu()).relu()
 
     def forward(self, x):
-        return self.layer(self.features(x))
+        return self.last(self.layer(self.features(x)))
 
 
 class TwoHeads(nn.Module):
@@ -195,6 +196,11 @@ NETWORKS = {
     ),
     "residual": (Residual, "fc", lambda: floats(*IMAGES)),
     "recurrent": (Recurrent, "layer", lambda: floats(N, D)),
+    "recurrent softmax": (
+        lambda: Recurrent(nn.Softmax(-1)),
+        "layer",
+        lambda: floats(N, D),
+    ),
     "object": (Tokens, "classifier", token_ids),
     "dict": (lambda: Tokens("dict"), "classifier", token_ids),
     "other dict": (lambda: Tokens("other dict"), "classifier", token_ids),

@@ -153,15 +153,8 @@ class Call:
 
     def gives(self, output):
         """Return whether an output of the network is the output of this call."""
-        if output.numel() != torch.Size(self.shape).numel() or not self.rows.numel():
-            return False
-        found = _some_rows(output, self.shape[-1])
-        dtype = torch.promote_types(found.dtype, self.rows.dtype)
-        found, rows = found.to(dtype), self.rows.to(dtype)
-        return any(
-            torch.allclose(found, final(rows), equal_nan=True)
-            for final in _FINAL_FUNCTIONS
-        )
+        numel = torch.Size(self.shape).numel()
+        return numel == output.numel() > 0 and _known_again(self.rows, output)
 
     def __str__(self):
         return f"{self.name!r} ({self.kind}, output {self.shape})"
@@ -173,6 +166,22 @@ def _is_traced(layer):
         return True
     has_weights = next(layer.parameters(recurse=False), None) is not None
     return has_weights and next(layer.children(), None) is None
+
+
+def gives(logits, output):
+    """Return whether an output of the network is the output of a layer."""
+    if logits.numel() != output.numel() or not logits.numel():
+        return False
+    return _known_again(_some_rows(logits, logits.shape[-1]), output)
+
+
+def _known_again(rows, output):
+    found = _some_rows(output, rows.shape[-1])
+    dtype = torch.promote_types(found.dtype, rows.dtype)
+    found, rows = found.to(dtype), rows.to(dtype)
+    return any(
+        torch.allclose(found, final(rows), equal_nan=True) for final in _FINAL_FUNCTIONS
+    )
 
 
 def _some_rows(output, width):

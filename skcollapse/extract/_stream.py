@@ -11,6 +11,7 @@ from skcollapse.extract._batches import call, check_labels, place, split
 from skcollapse.extract._collect import Rows
 from skcollapse.extract._head import (
     check_module,
+    gives,
     head_name,
     layer_name,
     network_outputs,
@@ -135,7 +136,7 @@ def _the_call(calls, outputs, name):
     giving = [
         (features, logits)
         for features, logits in calls
-        if any(_same(logits, output) for output in outputs)
+        if any(gives(logits, output) for output in outputs)
     ]
     if len(giving) != 1:
         raise ValueError(
@@ -144,12 +145,6 @@ def _the_call(calls, outputs, name):
             "that returns the logits that count, or choose another layer=..."
         )
     return giving[0]
-
-
-def _same(logits, output):
-    return logits.numel() == output.numel() and torch.equal(
-        logits.flatten(), output.flatten()
-    )
 
 
 def _as_rows(features, logits, outputs, name):
