@@ -2,12 +2,14 @@
 
 import pickle
 
+import joblib
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
 
 from skcollapse import ETFClassifier
+from skcollapse.extract import FeatureExtractor, extract_features, iter_features
 
 pytestmark = [
     pytest.mark.gpu,
@@ -68,3 +70,46 @@ def test_cuda_tensors_are_accepted(digits):
     X, y = torch.as_tensor(X, device="cuda"), torch.as_tensor(y, device="cuda")
     model = ETFClassifier(solver="closed_form", random_state=0).fit(X, y)
     assert isinstance(model.predict(torch.as_tensor(X_test, device="cuda")), np.ndarray)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Flatten(),
+        torch.nn.Linear(64, 32),
+        torch.nn.Tanh(),
+        torch.nn.Linear(32, 10),
+    )
+
+
+def test_cuda_features_are_those_of_the_cpu(digits, network):
+    X, y, _ = digits
+    X = torch.from_numpy(X / 16).reshape(-1, 1, 8, 8)
+    loader = list(zip(X.split(100), torch.from_numpy(y).split(100), strict=True))
+    on_cpu = extract_features(network, loader, device="cpu")
+    for device in ("cuda", "auto"):
+        on_cuda = extract_features(network, loader, device=device)
+        np.testing.assert_allclose(on_cuda.features, on_cpu.features, atol=1e-5)
+        np.testing.assert_array_equal(on_cuda.labels, y)
+    features, logits, labels = next(iter_features(network, loader))
+    assert all(values.is_cuda for values in (features, logits, labels))
+    assert not any(p.is_cuda for p in network.parameters())
+    mixed = extract_features(network, loader, autocast=torch.float16)
+    np.testing.assert_allclose(mixed.features, on_cpu.features, atol=1e-2)
+
+
+def test_cuda_networks_stay_and_pickle_to_the_cpu(digits, network):
+    X = digits[0] / 16
+    expected = FeatureExtractor(network, device="cpu").transform(X)
+    extractor = FeatureExtractor(network.cuda())
+    np.testing.assert_allclose(extractor.transform(X), expected, atol=1e-5)
+    on_cpu = FeatureExtractor(network, device="cpu").transform(
+        torch.from_numpy(X).cuda()
+    )
+    np.testing.assert_array_equal(on_cpu, expected)
+    assert all(p.is_cuda for p in network.parameters())
+    assert b"cuda:" not in pickle.dumps(extractor)
+    loaded = pickle.loads(pickle.dumps(extractor))
+    assert not any(p.is_cuda for p in loaded.module_or_callable.parameters())
+    assert joblib.hash(loaded) == joblib.hash(extractor)

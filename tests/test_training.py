@@ -9,9 +9,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from threadpoolctl import threadpool_info
 
+from skcollapse._device import resolve_device
 from skcollapse.losses import LOSSES, CrossEntropy, SquaredError
 from skcollapse.targets import ClassGeometry, seli, simplex_etf
-from skcollapse.training.device import resolve_device
 from skcollapse.training.lbfgs import lbfgs
 from skcollapse.training.linear import ClosedForm, EarlyStoppedPath, Penalised
 from skcollapse.training.linear_objective import LinearObjective, second_moment

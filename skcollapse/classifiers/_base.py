@@ -13,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skcollapse._device import resolve_device
 from skcollapse.classifiers._fitting import (
     MINI_BATCH,
     check_parameters,
@@ -26,7 +27,6 @@ from skcollapse.classifiers._validation import (
     unchanged_on_error,
 )
 from skcollapse.targets import ClassGeometry
-from skcollapse.training.device import resolve_device
 from skcollapse.training.rows import Rows
 from skcollapse.training.threads import limited_threads
 

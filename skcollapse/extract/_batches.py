@@ -1,0 +1,73 @@
+"""What loaders give: inputs and labels, in pairs, in dicts or alone."""
+
+import inspect
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+# Where dicts hold labels; the first one that is there.
+LABEL_KEYS = ("labels", "label", "y")
+
+
+def split(batch):
+    """Return the inputs and the labels of a batch; None for labels it has not."""
+    if isinstance(batch, Mapping):
+        key = next((key for key in LABEL_KEYS if key in batch), None)
+        inputs = {name: value for name, value in batch.items() if name != key}
+        return inputs, None if key is None else batch[key]
+    if not isinstance(batch, list | tuple):
+        return batch, None
+    if not 1 <= len(batch) <= 2:
+        raise ValueError(
+            "loader must give (x, y) pairs, dicts or inputs alone; got a "
+            f"{type(batch).__name__} of {len(batch)}. For more inputs than one give "
+            "((x1, x2), y), or a dict."
+        )
+    return batch[0], batch[1] if len(batch) == 2 else None
+
+
+def place(inputs, device, dtype):
+    """Return inputs as tensors on a device, the floating-point ones in a dtype."""
+    if isinstance(inputs, Mapping):
+        return {name: place(value, device, dtype) for name, value in inputs.items()}
+    if isinstance(inputs, list | tuple):
+        return tuple(place(value, device, dtype) for value in inputs)
+    if isinstance(inputs, np.ndarray):
+        inputs = torch.from_numpy(inputs)
+    if not isinstance(inputs, torch.Tensor):
+        return inputs
+    dtype = dtype if inputs.is_floating_point() else None
+    return inputs.to(device, dtype)
+
+
+def call(module, inputs):
+    """Call a module on placed inputs."""
+    if isinstance(inputs, tuple):
+        return module(*inputs)
+    if not isinstance(inputs, Mapping):
+        return module(inputs)
+    # {"image": x} is for any module that takes one tensor, whatever it calls it.
+    accepted = inspect.signature(module.forward).parameters
+    if len(inputs) == 1 and not accepted.keys() & inputs.keys():
+        return module(*inputs.values())
+    return module(**inputs)
+
+
+def check_labels(labels, n_samples, device):
+    """Return the labels of a batch as an (n,) tensor, or raise."""
+    try:
+        labels = torch.as_tensor(labels, device=device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"labels of loader must be numbers; got {labels!r}. LabelEncoder turns "
+            "names into indices."
+        ) from error
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.shape != (n_samples,):
+        raise ValueError(
+            f"labels of loader must have one number for each of the {n_samples} rows "
+            f"of a batch; got the shape {tuple(labels.shape)}."
+        )
+    return labels

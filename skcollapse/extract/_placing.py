@@ -1,0 +1,113 @@
+"""A module elsewhere: in evaluation mode, on another device, in a pickle."""
+
+from contextlib import contextmanager
+from copy import deepcopy
+
+import numpy as np
+import torch
+from torch.nn import Module, Parameter
+
+from skcollapse._device import resolve_device
+
+
+def owner(function):
+    """Return the module that a callable is or is a method of, or None."""
+    module = getattr(function, "__self__", function)
+    return module if isinstance(module, Module) else None
+
+
+def tensors(function):
+    """Return the parameters and buffers of a callable, each once."""
+    module = owner(function)
+    return [] if module is None else [*module.parameters(), *module.buffers()]
+
+
+def floating_dtype(function):
+    """Return the dtype that a callable computes in; None if it does not say."""
+    return next((t.dtype for t in tensors(function) if t.is_floating_point()), None)
+
+
+@contextmanager
+def evaluating(function):
+    """Set a module to evaluation mode; give each submodule its own mode back."""
+    module = owner(function)
+    modules = [] if module is None else list(module.modules())
+    modes = [submodule.training for submodule in modules]
+    try:
+        if module is not None:
+            module.eval()
+        yield
+    finally:
+        for submodule, mode in zip(modules, modes, strict=True):
+            submodule.training = mode
+
+
+def placed(function, device):
+    """Return a callable on a device, and the device.
+
+    The callable itself is never moved: where it is elsewhere, a copy is.
+
+    Parameters
+    ----------
+    function : torch.nn.Module, or a callable
+    device : str or torch.device
+        "auto" is where the module is, or CUDA where there is one if that is the CPU.
+    """
+    present = tensors(function)
+    if isinstance(device, str) and device == "auto":
+        accelerated = (t.device for t in present if t.device.type != "cpu")
+        at = next(accelerated, None)
+        if at is not None:
+            # Perhaps on several devices, which is left as it is.
+            return function, at
+    # "cuda" stands for the current one.
+    device = torch.empty(0, device=resolve_device(device)).device
+    if all(t.device == device for t in present):
+        return function, device
+    return deepcopy(function, {id(t): _moved(t, device) for t in present}), device
+
+
+def _moved(tensor, device):
+    moved = tensor.detach().to(device)
+    if isinstance(tensor, Parameter):
+        return Parameter(moved, tensor.requires_grad)
+    return moved
+
+
+def portable(function):
+    """Return a stand-in that pickles a callable with its weights as NumPy arrays.
+
+    What is unpickled is the callable itself, on the CPU, whatever device it was on.
+    Pickles of equal modules are equal, unlike those that torch writes, so that caches
+    recognise a module by its value.
+    """
+    stored = {id(t): _StoredTensor(t) for t in tensors(function)}
+    return deepcopy(function, stored) if stored else function
+
+
+class _StoredTensor:
+    """Takes the place of a tensor until it is unpickled as one."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+    def __reduce__(self):
+        values = self.tensor.detach().cpu().contiguous()
+        # As bytes: NumPy has no bfloat16.
+        raw = values.reshape(-1).view(torch.uint8).numpy()
+        parameter = isinstance(self.tensor, Parameter)
+        return _load_tensor, (
+            raw,
+            values.dtype,
+            tuple(values.shape),
+            self.tensor.requires_grad,
+            parameter,
+        )
+
+
+def _load_tensor(raw, dtype, shape, requires_grad, parameter):
+    # Unpickled arrays need not be writable.
+    values = torch.from_numpy(np.array(raw)).view(dtype).reshape(shape)
+    if parameter:
+        return Parameter(values, requires_grad)
+    return values.requires_grad_(requires_grad)

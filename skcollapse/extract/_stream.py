@@ -1,0 +1,261 @@
+"""Features, logits and labels of a network, batch by batch or in arrays."""
+
+from contextlib import nullcontext
+from operator import length_hint
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from skcollapse.extract._batches import call, check_labels, place, split
+from skcollapse.extract._collect import Rows
+from skcollapse.extract._head import (
+    check_module,
+    gives,
+    head_name,
+    layer_name,
+    network_outputs,
+    picked_positions,
+)
+from skcollapse.extract._placing import evaluating, floating_dtype, placed
+
+_AUTOCAST_DTYPES = (torch.bfloat16, torch.float16)
+
+
+class Features(NamedTuple):
+    """What a network makes of its inputs.
+
+    Parameters
+    ----------
+    features : ndarray or tensor of shape (n, d)
+        The input of the head.
+    logits : ndarray or tensor of shape (n, K)
+        The output of the head.
+    labels : ndarray or tensor of shape (n,), or None
+        As the loader gave them.
+    """
+
+    features: np.ndarray | torch.Tensor
+    logits: np.ndarray | torch.Tensor
+    labels: np.ndarray | torch.Tensor | None
+
+
+def iter_features(module, loader, *, layer=None, device="auto", autocast=None):
+    """Yield features, logits and labels of each batch, as tensors on the device.
+
+    Between batches the network is as it was: hooks are registered, and modes set, for
+    the time of one call. So the iterator may be left at any point.
+
+    Parameters
+    ----------
+    module, loader, layer, device, autocast
+        As in :func:`extract_features`.
+
+    Returns
+    -------
+    iterator of Features
+        Tensors without gradients; ``labels`` is None for batches without labels.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`extract_features`; what concerns a batch, when it is reached.
+
+    Examples
+    --------
+    Class means of features that are never held as a whole:
+
+    >>> import torch
+    >>> from skcollapse.extract import iter_features
+    >>> from skcollapse.moments import ClassMoments
+    >>> network = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Linear(2, 3))
+    >>> loader = [
+    ...     (torch.tensor([[1.0, -1.0], [3.0, 1.0]]), torch.tensor([0, 0])),
+    ...     (torch.tensor([[-2.0, 5.0]]), torch.tensor([1])),
+    ... ]
+    >>> moments = ClassMoments(n_classes=2, n_features=2)
+    >>> for features, logits, labels in iter_features(network, loader):
+    ...     moments = moments.update(features, labels)
+    >>> moments.means
+    array([[2. , 0.5],
+           [0. , 5. ]])
+    """
+    check_module(module)
+    if not (autocast is None or autocast in _AUTOCAST_DTYPES):
+        raise ValueError(
+            f"autocast must be None, torch.bfloat16 or torch.float16; got {autocast!r}."
+        )
+    name = layer_name(module, layer)
+    network, device = placed(module, device)
+    return _iterate(network, loader, name, device, autocast)
+
+
+def _iterate(network, loader, name, device, autocast):
+    dtype = floating_dtype(network)
+    for batch in loader:
+        inputs, labels = split(batch)
+        inputs = place(inputs, device, dtype)
+        with (
+            nullcontext() if autocast is None else torch.autocast(device.type, autocast)
+        ):
+            if name is None:
+                name = head_name(network, inputs)
+            features, logits = _run(network, name, inputs)
+        if labels is not None:
+            labels = check_labels(labels, len(features), device)
+        yield Features(features, logits, labels)
+
+
+def _run(network, name, inputs):
+    """Return the input and the output of a layer, as rows."""
+    calls = []
+
+    def remember(layer, args, kwargs, output):
+        calls.append(((*args, *kwargs.values())[0], output))
+
+    handle = network.get_submodule(name).register_forward_hook(
+        remember, with_kwargs=True
+    )
+    try:
+        # Unlike inference mode, no_grad leaves no tensors behind, in caches of the
+        # network, that could not be trained with.
+        with evaluating(network), torch.no_grad():
+            outputs = network_outputs(call(network, inputs))
+    finally:
+        handle.remove()
+    features, logits = _the_call(calls, outputs, name)
+    return _as_rows(features, logits, outputs, name)
+
+
+def _the_call(calls, outputs, name):
+    """Return the call of a layer that gives an output of the network."""
+    if len(calls) == 1:
+        return calls[0]
+    if not calls:
+        raise ValueError(f"layer {name!r} was not called: choose another layer=...")
+    giving = [
+        (features, logits)
+        for features, logits in calls
+        if any(gives(logits, output) for output in outputs)
+    ]
+    if len(giving) != 1:
+        raise ValueError(
+            f"layer {name!r} was called {len(calls)} times, and {len(giving)} of them "
+            "gave an output of the module: there must be one. Wrap the module in one "
+            "that returns the logits that count, or choose another layer=..."
+        )
+    return giving[0]
+
+
+def _as_rows(features, logits, outputs, name):
+    """Return features and logits with one row for each input."""
+    for what, values in (("input", features), ("output", logits)):
+        if not isinstance(values, torch.Tensor):
+            raise ValueError(
+                f"The {what} of layer {name!r} is a {type(values).__name__}, not one "
+                "tensor: choose another layer=..."
+            )
+    if _is_flat(features):
+        return features.flatten(1), logits.flatten(1)
+    rows = torch.arange(len(features), device=features.device)
+    for output in outputs:
+        positions = picked_positions(logits, output)
+        if positions is not None:
+            return features[rows, positions], logits[rows, positions]
+    raise ValueError(
+        f"The input of layer {name!r} has the shape {tuple(features.shape)}, not one "
+        "vector for each input, and the module does not return its output at one "
+        "position of each. Wrap the module in one that pools before that layer, or "
+        "choose another layer=..."
+    )
+
+
+def _is_flat(values):
+    """Return whether at most one axis after the first has more than one element."""
+    return values.ndim >= 2 and sum(size > 1 for size in values.shape[1:]) <= 1
+
+
+def extract_features(module, loader, *, layer=None, device="auto", autocast=None):
+    """Return the features, logits and labels of all batches of a loader.
+
+    Features are what enters the head of the network, the linear layer whose output is
+    the logits: it is found in the first batch, see :func:`last_linear`. Logits are
+    the output of that layer, before a softmax that may follow.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Called in evaluation mode without gradients; modes, hooks, devices and weights
+        are left as they were, also if it fails.
+    loader : iterable
+        Of batches, such as a :class:`torch.utils.data.DataLoader`: ``(x, y)`` pairs,
+        dicts or Hugging Face encodings with the labels under "labels", "label" or "y"
+        and the other entries being arguments of the network, or inputs alone. In a pair
+        x may be a dict or a tuple of arguments too. Floating-point inputs are
+        converted to the dtype of the network.
+    layer : str or torch.nn.Module, default=None
+        The qualified name of the head, or the head itself. Any layer will do that
+        takes one vector for each input.
+    device : str or torch.device, default="auto"
+        Where to compute. "auto" is where the network is, or CUDA where there is one if
+        that is the CPU. A copy of the network is moved, not itself.
+    autocast : torch.bfloat16, torch.float16 or None, default=None
+        Mixed precision.
+
+    Returns
+    -------
+    Features
+        A named tuple of arrays: ``features`` (n, d), ``logits`` (n, K) and ``labels``
+        (n,), or None. In the precision of the network, but half precision in float32.
+
+    Raises
+    ------
+    ValueError
+        If there is no head, or several; if it takes more than one vector for each
+        input; if a batch or its labels are not as above; if some batches have labels
+        and others not; if there are no batches.
+    TypeError
+        If `module` is not a :class:`torch.nn.Module`.
+
+    See Also
+    --------
+    iter_features : The same batch by batch, for more data than memory.
+    FeatureExtractor : The same as a transformer of scikit-learn.
+
+    Notes
+    -----
+    Heads that score each position of a sequence, such as those of decoders that
+    classify by the last token, have the features of the position whose scores the
+    network returns.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch.utils.data import DataLoader, TensorDataset
+    >>> from skcollapse.extract import extract_features
+    >>> network = torch.nn.Sequential(
+    ...     torch.nn.Conv2d(1, 4, 3), torch.nn.Flatten(), torch.nn.Linear(144, 10)
+    ... )
+    >>> data = TensorDataset(torch.rand(50, 1, 8, 8), torch.arange(50) % 10)
+    >>> features, logits, labels = extract_features(network, DataLoader(data, 16))
+    >>> features.shape, logits.shape, labels.shape
+    ((50, 144), (50, 10), (50,))
+    """
+    n_batches = length_hint(loader)
+    rows = [Rows(n_batches) for _ in Features._fields]
+    batches = iter_features(
+        module, loader, layer=layer, device=device, autocast=autocast
+    )
+    for batch in batches:
+        for values, gathered in zip(batch, rows, strict=True):
+            if values is not None:
+                gathered.append(values)
+    features, _, labels = rows
+    if features.array is None:
+        raise ValueError(f"loader gave no batches; got {loader!r}.")
+    if labels.n_rows not in (0, features.n_rows):
+        raise ValueError(
+            f"loader gave labels for {labels.n_rows} rows of {features.n_rows}; give "
+            "them for all, or for none."
+        )
+    return Features(*(r.result() if r.n_rows else None for r in rows))

@@ -1,0 +1,252 @@
+"""A network as a transformer of scikit-learn."""
+
+from numbers import Integral
+
+import numpy as np
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.utils.validation import validate_data
+from torch.nn import Module
+
+from skcollapse.extract._batches import place
+from skcollapse.extract._collect import Rows, to_numpy
+from skcollapse.extract._head import head_name, layer_name
+from skcollapse.extract._placing import (
+    evaluating,
+    floating_dtype,
+    owner,
+    placed,
+    portable,
+)
+from skcollapse.extract._stream import iter_features
+
+
+class FeatureExtractor(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    """Turn images, token sequences or any other arrays into features of a network.
+
+    A frozen network at the head of a pipeline. Nothing is fitted; ``fit`` only checks
+    its input and learns the number of features.
+
+    Parameters
+    ----------
+    module_or_callable : torch.nn.Module or callable
+        A network, whose features are what enters its head, see
+        :func:`extract_features`. Or a function from a batch of inputs, a tensor on the
+        device, to the (n, d) features themselves; it may be a method of a module.
+    layer : str, default=None
+        The qualified name of the layer of a network whose input is the features. None
+        is its last linear layer, found by tracing two rows: see :func:`last_linear`.
+    batch_size : int, default=256
+        Rows computed at a time.
+    device : str or torch.device, default="auto"
+        Where to compute. "auto" is where the network is, or CUDA where there is one if
+        that is the CPU. A copy of the network is moved, not itself.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Length of the second axis of X.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+
+    See Also
+    --------
+    extract_features : Features, logits and labels of batches of a loader.
+
+    Notes
+    -----
+    Floating-point numbers are converted to the dtype of the network, as are integers of
+    one byte, which stand for pixels. Other integers are passed on as int64, which
+    embedding layers look up; pixels in such integers need ``X.astype("float32")``.
+
+    ``clone`` copies the network, as it copies all parameters that are not estimators.
+    Pickles hold NumPy arrays and load on the CPU. Their hash depends on the values of
+    the weights only, so that a ``Pipeline`` with ``memory`` computes features once.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skcollapse import ETFClassifier
+    >>> from skcollapse.extract import FeatureExtractor
+    >>> digits = load_digits()
+    >>> X, y = digits.images[:, None], digits.target  # (n, 1, 8, 8)
+    >>> _ = torch.manual_seed(0)
+    >>> network = torch.nn.Sequential(
+    ...     torch.nn.Conv2d(1, 16, 3),
+    ...     torch.nn.ReLU(),
+    ...     torch.nn.Flatten(),
+    ...     torch.nn.Linear(576, 10),
+    ... )
+    >>> model = make_pipeline(
+    ...     FeatureExtractor(network), ETFClassifier(solver="closed_form")
+    ... )
+    >>> model.fit(X[:900], y[:900]).score(X[900:], y[900:]) > 0.9
+    True
+    >>> model[0].transform(X).shape
+    (1797, 576)
+    """
+
+    def __init__(self, module_or_callable, layer=None, batch_size=256, device="auto"):
+        self.module_or_callable = module_or_callable
+        self.layer = layer
+        self.batch_size = batch_size
+        self.device = device
+
+    def fit(self, X, y=None):
+        """Check the input, and learn the number of features from its first two rows.
+
+        Parameters
+        ----------
+        X : array-like or tensor of shape (n_samples, n_features, ...)
+            Numbers, of any number of axes but one.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter is not valid, X is not, or the network has no head.
+        """
+        self._check_parameters()
+        X = self._check(X, reset=True)
+        self._n_features_out = self._compute(X[:2]).shape[1]
+        return self
+
+    def transform(self, X):
+        """Compute the features.
+
+        Parameters
+        ----------
+        X : array-like or tensor of shape (n_samples, n_features, ...)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out)
+            In the precision of the network, but half precision in float32.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As :meth:`fit`, which need not have been called.
+        """
+        self._check_parameters()
+        return self._compute(self._check(X, reset=False))
+
+    def _check_parameters(self):
+        if not callable(self.module_or_callable):
+            raise TypeError(
+                "module_or_callable must be a torch.nn.Module or a function; got "
+                f"{self.module_or_callable!r}."
+            )
+        if not (self.layer is None or isinstance(self.layer, str)):
+            raise TypeError(
+                "layer must be None or the qualified name of a layer, as copies of the "
+                f"network have layers of their own; got {self.layer!r}."
+            )
+        if self.layer is not None and not isinstance(self.module_or_callable, Module):
+            raise ValueError(
+                f"layer={self.layer!r} needs a torch.nn.Module; what a function "
+                "returns is taken as it is."
+            )
+        if (
+            not isinstance(self.batch_size, Integral)
+            or isinstance(self.batch_size, bool)
+            or self.batch_size < 1
+        ):
+            raise ValueError(
+                f"batch_size must be an integer of at least 1; got {self.batch_size!r}."
+            )
+
+    def _check(self, X, *, reset):
+        if isinstance(X, torch.Tensor):
+            X = to_numpy(X)
+        X = validate_data(self, X, reset=reset, allow_nd=True, dtype="numeric")
+        if X.dtype.kind not in "biu" or owner(self.module_or_callable) is None:
+            return X
+        return X.astype(np.float32 if X.dtype.itemsize == 1 else np.int64, copy=False)
+
+    def _compute(self, X):
+        function, device = placed(self.module_or_callable, self.device)
+        batches = _Batches(X, self.batch_size)
+        rows = Rows(len(batches))
+        for features in self._iterate(function, batches, device):
+            rows.append(features)
+        return rows.result()
+
+    def _iterate(self, function, batches, device):
+        """Return an iterator over the features of batches."""
+        if not isinstance(function, Module):
+            return _iter_returned(function, batches, device)
+        layer = layer_name(function, self.layer)
+        if layer is None:
+            few = place(batches.first(2), device, floating_dtype(function))
+            layer = head_name(function, few)
+        extracted = iter_features(function, batches, layer=layer, device=device)
+        return (batch.features for batch in extracted)
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        state["module_or_callable"] = portable(self.module_or_callable)
+        return state
+
+    def __copy__(self):
+        # copy.copy would put the stand-ins for pickles in the place of the weights.
+        copied = type(self).__new__(type(self))
+        vars(copied).update(vars(self))
+        return copied
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+class _Batches:
+    """Consecutive rows of an array, as tensors."""
+
+    def __init__(self, X, batch_size):
+        self.X = X
+        self.batch_size = batch_size
+
+    def __len__(self):
+        return -(-len(self.X) // self.batch_size)
+
+    def __iter__(self):
+        for start in range(0, len(self.X), self.batch_size):
+            yield self._rows(start, start + self.batch_size)
+
+    def first(self, n_rows):
+        return self._rows(0, n_rows)
+
+    def _rows(self, start, stop):
+        # A copy: torch takes no read-only arrays, and no reversed or swapped ones.
+        rows = self.X[start:stop]
+        native = rows.dtype.newbyteorder("=")
+        return torch.from_numpy(np.array(rows, native, order="C"))
+
+
+def _iter_returned(function, batches, device):
+    dtype = floating_dtype(function)
+    for batch in batches:
+        with evaluating(function), torch.no_grad():
+            features = function(place(batch, device, dtype))
+        features = torch.as_tensor(features)
+        if features.ndim != 2 or len(features) != len(batch):
+            raise ValueError(
+                "module_or_callable must return one row of features for each of "
+                f"{len(batch)} inputs; got the shape {tuple(features.shape)}."
+            )
+        yield features
