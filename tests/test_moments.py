@@ -13,8 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import ortho_group
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from skcollapse import moments as moments_module
-from skcollapse.moments import ClassMoments
+from skcollapse.moments import ClassMoments, _centring, _class_moments
 
 K, D = 5, 4
 ATTRIBUTES = "counts", "means", "scatter", "class_scatter_trace"
@@ -210,7 +209,7 @@ def test_input_is_not_changed():
 def test_float32_with_an_offset_and_nearly_collapsed(
     offset, spread, chunk, monkeypatch
 ):
-    monkeypatch.setattr(moments_module, "_CHUNK_VALUES", chunk)
+    monkeypatch.setattr(_class_moments, "_CHUNK_VALUES", chunk)
     rng = np.random.RandomState(0)
     y = rng.randint(3, size=3000)
     X = rng.standard_normal((3, 6))[y] + spread * rng.standard_normal((3000, 6))
@@ -264,9 +263,9 @@ def test_batch_splits_do_not_matter(problem, cuts):
 def test_chunks_do_not_matter(problem, values):
     X, y, weights = problem
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(moments_module, "_CHUNK_VALUES", values)
-        patch.setattr(moments_module, "_SUMMED_ROWS", 3)
-        patch.setattr(moments_module, "_CENTRED_ROWS", 2)
+        patch.setattr(_class_moments, "_CHUNK_VALUES", values)
+        patch.setattr(_centring, "_SUMMED_ROWS", 3)
+        patch.setattr(_centring, "_CENTRED_ROWS", 2)
         moments = gather(X, y, weights)
     assert_moments(moments, two_pass(X, y, K, weights))
 
@@ -373,7 +372,7 @@ def test_translation_rotation_and_scaling(problem, scale, offset):
 
 @pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray])
 def test_memory_is_bounded_by_the_chunk(layout, monkeypatch):
-    monkeypatch.setattr(moments_module, "_CHUNK_VALUES", 2**16)
+    monkeypatch.setattr(_class_moments, "_CHUNK_VALUES", 2**16)
     rng = np.random.RandomState(0)
     X = layout(rng.standard_normal((40_000, 50)).astype(np.float32))
     y = rng.randint(10, size=len(X))
@@ -397,8 +396,8 @@ def test_kernel_of_the_device_agrees_with_that_of_the_host():
         for weights in (None, np.linspace(0.1, 2, len(X))):
             arrays = X.astype(dtype), y, weights
             tensors = (None if a is None else torch.from_numpy(a) for a in arrays)
-            host = moments_module._centre_on_host(*arrays)
-            device = moments_module._centre_on_device(*tensors)
+            host = _centring.centre_on_host(*arrays)
+            device = _centring.centre_on_device(*tensors)
             for ours, theirs in zip(device, host, strict=True):
                 assert ours.numpy().dtype == theirs.dtype
                 assert_allclose(ours, theirs, rtol=rtol, atol=rtol)
