@@ -1,8 +1,6 @@
 """Moments of rows that stay where they are, by looking at them twice."""
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -10,6 +8,7 @@ import torch
 from skcollapse.moments._centring import class_sums_on_device, class_sums_on_host
 from skcollapse.moments._checks import check_labels, check_size, check_weights
 from skcollapse.moments._class_moments import ClassMoments
+from skcollapse.moments._parallel import sum_over_parts
 from skcollapse.moments._rows import place, row_slices
 from skcollapse.moments._whitening import squared_length, whitening
 
@@ -17,8 +16,6 @@ __all__ = ["RowMoments"]
 
 # Values handled at a time: 4 MiB in float32, few enough to stay in a cache.
 _BLOCK_VALUES = 2**20
-# With fewer values a second thread does not pay.
-_THREADED_VALUES = 2**22
 # What float32 does not hold exactly.
 _WIDE_INTEGERS = (torch.int32, torch.int64)
 
@@ -217,21 +214,25 @@ class RowMoments:
 
     def _sum_by_class(self, *functions):
         centres = self._tensor(self.centres)
-        sums = np.zeros((len(functions), self.n_classes))
         step = max(1, _BLOCK_VALUES // self.n_features)
-        shape = min(step, len(self._labels)), self.n_features
-        buffer, own = (centres.new_empty(shape) for _ in range(2))
-        for part in row_slices(len(self._labels), step):
-            labels = torch.from_numpy(self._labels[part]).to(centres.device)
-            centred = buffer[: len(labels)]
-            torch.index_select(centres, 0, labels, out=centred)
-            torch.sub(self._on_device(part, own), centred, out=centred)
-            for total, function in zip(sums, functions, strict=True):
-                values = function(centred, labels).cpu().double().numpy()
-                if self._weights is not None:
-                    values = values * self._weights[part]
-                total += np.bincount(self._labels[part], values, self.n_classes)
-        return sums
+
+        def sum_part(start, stop):
+            sums = np.zeros((len(functions), self.n_classes))
+            shape = min(step, stop - start), self.n_features
+            buffer, own = (centres.new_empty(shape) for _ in range(2))
+            for part in row_slices(stop, step, start):
+                labels = torch.from_numpy(self._labels[part]).to(centres.device)
+                centred = buffer[: len(labels)]
+                torch.index_select(centres, 0, labels, out=centred)
+                torch.sub(self._block(part, own), centred, out=centred)
+                for total, function in zip(sums, functions, strict=True):
+                    values = function(centred, labels).cpu().double().numpy()
+                    if self._weights is not None:
+                        values = values * self._weights[part]
+                    total += np.bincount(self._labels[part], values, self.n_classes)
+            return sums
+
+        return self._sum_over_parts(sum_part)
 
     def _tensor(self, values):
         """Return an array as a tensor where the rows are, in their precision."""
@@ -243,7 +244,7 @@ class RowMoments:
         kept = self._kept[part]
         return self._X[kept if self._device is None else torch.from_numpy(kept)]
 
-    def _on_device(self, part, buffer):
+    def _block(self, part, buffer):
         """Return rows as a tensor in the precision of `buffer`, copied if needed."""
         rows = self._rows(part)
         if isinstance(rows, torch.Tensor):
@@ -256,25 +257,24 @@ class RowMoments:
         return own
 
     def _class_means(self):
-        n_samples, workers = len(self._labels), min(torch.get_num_threads(), 4)
-        if self._device is not None or n_samples * self.n_features < _THREADED_VALUES:
-            workers = 1
-        cuts = np.linspace(0, n_samples, workers + 1).astype(int)
-        parts = [slice(*ends) for ends in pairwise(cuts)]
-        with ThreadPoolExecutor(workers) as pool:
-            sums = sum(pool.map(self._class_sums, parts))
+        sums = self._sum_over_parts(self._class_sums)
         with np.errstate(invalid="ignore"):
             return sums / self.counts[:, None]
 
-    def _class_sums(self, part):
+    def _class_sums(self, start, stop):
         on_host = self._device is None
         sum_rows = class_sums_on_host if on_host else class_sums_on_device
         step = max(self.n_classes, _BLOCK_VALUES // self.n_features)
         sums = np.zeros((self.n_classes, self.n_features))
         # Rows that are selected or converted are copied: not too many at once.
-        for rows in row_slices(part.stop, 8 * step, part.start):
-            block = place(self._rows(rows), self._device)
-            weights = None if self._weights is None else self._weights[rows]
-            labels = self._labels[rows]
+        for part in row_slices(stop, 4 * step, start):
+            block = place(self._rows(part), self._device)
+            weights = None if self._weights is None else self._weights[part]
+            labels = self._labels[part]
             sums += sum_rows(block, labels, weights, self.n_classes, step)
         return sums
+
+    def _sum_over_parts(self, function):
+        n_rows = len(self._labels)
+        on_host = self._device is None
+        return sum_over_parts(function, n_rows, n_rows * self.n_features, on_host)

@@ -3,10 +3,13 @@
 import numpy as np
 import torch
 
+from skcollapse.moments._parallel import one_thread
+
 # A triangular factor less regular than this is left to a singular value decomposition.
 _REGULAR = 1e-8
 
 
+@one_thread()
 def whitening(means):
     """Factor the pseudo-inverse of the scatter of class means.
 
