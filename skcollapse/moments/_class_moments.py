@@ -147,6 +147,13 @@ class ClassMoments:
         return means
 
     @property
+    def gathers(self):
+        """The value of `scatter` that these moments were constructed with."""
+        if self._scatter is None:
+            return False
+        return True if self._scatter.ndim == 2 else "class"
+
+    @property
     def scatter(self):
         """Pooled within-class scatter, a weighted sum."""
         if self._scatter is None:
@@ -304,9 +311,7 @@ class ClassMoments:
         return self
 
     def __repr__(self):
-        without = "" if self._scatter is not None else ", scatter=False"
-        if self._scatter is not None and self._scatter.ndim == 3:
-            without = ', scatter="class"'
+        without = "" if self.gathers is True else f", scatter={self.gathers!r}"
         return (
             f"ClassMoments(n_classes={self.n_classes}, n_features={self.n_features}"
             f"{without}, weight_sum={self.weight_sum:g})"

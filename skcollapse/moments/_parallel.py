@@ -29,7 +29,7 @@ def one_thread():
 
 
 def sum_over_parts(function, n_rows, n_values, on_host):
-    """Return the sum of ``function(start, stop)`` over consecutive parts of the rows."""
+    """Return the sum of ``function(start, stop)`` over consecutive parts of rows."""
     workers = min(torch.get_num_threads(), _MOST_THREADS)
     if workers == 1 or not on_host or n_values < _SMALL:
         return function(0, n_rows)

@@ -113,7 +113,7 @@ class RowMoments:
                 self._kept = np.flatnonzero(weights)
                 labels, weights = labels[self._kept], weights[self._kept]
         # A copy: torch takes only arrays that may be written to.
-        self._labels, self._weights = np.array(labels), weights
+        self.labels, self._weights = np.array(labels), weights
         self.sizes = np.bincount(labels, minlength=self.n_classes)
         self.counts = np.bincount(labels, weights, self.n_classes).astype(np.float64)
         self.means = self._class_means()
@@ -143,9 +143,9 @@ class RowMoments:
         """Pooled within-class scatter, a weighted sum."""
         moments = ClassMoments(self.n_classes, self.n_features)
         step = max(1, _BLOCK_VALUES * 8 // self.n_features)
-        for part in row_slices(len(self._labels), step):
+        for part in row_slices(len(self.labels), step):
             weights = None if self._weights is None else self._weights[part]
-            moments.update(self._rows(part), self._labels[part], weights)
+            moments.update(self._rows(part), self.labels[part], weights)
         return moments.scatter
 
     def sum_by_class(self, *functions):
@@ -193,7 +193,7 @@ class RowMoments:
         return self._corrected(self._sum_by_class(*self._trace_functions()))
 
     def _trace_functions(self):
-        directions = self._tensor(self._whitening)
+        directions = self.as_tensor(self._whitening)
 
         def whitened(rows, labels):
             return squared_length(rows @ directions)
@@ -213,7 +213,7 @@ class RowMoments:
         return sums
 
     def _sum_by_class(self, *functions):
-        centres = self._tensor(self.centres)
+        centres = self.as_tensor(self.centres)
         step = max(1, _BLOCK_VALUES // self.n_features)
 
         def sum_part(start, stop):
@@ -221,7 +221,7 @@ class RowMoments:
             shape = min(step, stop - start), self.n_features
             buffer, own = (centres.new_empty(shape) for _ in range(2))
             for part in row_slices(stop, step, start):
-                labels = torch.from_numpy(self._labels[part]).to(centres.device)
+                labels = torch.from_numpy(self.labels[part]).to(centres.device)
                 centred = buffer[: len(labels)]
                 torch.index_select(centres, 0, labels, out=centred)
                 torch.sub(self._block(part, own), centred, out=centred)
@@ -229,13 +229,13 @@ class RowMoments:
                     values = function(centred, labels).cpu().double().numpy()
                     if self._weights is not None:
                         values = values * self._weights[part]
-                    total += np.bincount(self._labels[part], values, self.n_classes)
+                    total += np.bincount(self.labels[part], values, self.n_classes)
             return sums
 
         return self._sum_over_parts(sum_part)
 
-    def _tensor(self, values):
-        """Return an array as a tensor where the rows are, in their precision."""
+    def as_tensor(self, values):
+        """Return an array as a tensor where the rows are, in the precision of sums."""
         return torch.from_numpy(values.astype(self._dtype)).to(self._device or "cpu")
 
     def _rows(self, part):
@@ -270,11 +270,11 @@ class RowMoments:
         for part in row_slices(stop, 4 * step, start):
             block = place(self._rows(part), self._device)
             weights = None if self._weights is None else self._weights[part]
-            labels = self._labels[part]
+            labels = self.labels[part]
             sums += sum_rows(block, labels, weights, self.n_classes, step)
         return sums
 
     def _sum_over_parts(self, function):
-        n_rows = len(self._labels)
+        n_rows = len(self.labels)
         on_host = self._device is None
         return sum_over_parts(function, n_rows, n_rows * self.n_features, on_host)
