@@ -101,8 +101,7 @@ class RowMoments:
                 f"{tuple(self._X.shape)}."
             )
         self.n_features = check_size(self._X.shape[1], "n_features")
-        on_host = isinstance(self._X, np.ndarray) or self._X.device.type == "cpu"
-        self._device = None if on_host else self._X.device
+        self._device = _device_of(self._X)
         labels = check_labels(place(y, None), len(self._X), self.n_classes)
         weights = place(sample_weight, None)
         # None stands for all rows, so that these are never copied.
@@ -278,3 +277,9 @@ class RowMoments:
         n_rows = len(self.labels)
         on_host = self._device is None
         return sum_over_parts(function, n_rows, n_rows * self.n_features, on_host)
+
+
+def _device_of(X):
+    """Return the device of a tensor that NumPy cannot read, or None."""
+    on_host = isinstance(X, np.ndarray) or X.device.type == "cpu"
+    return None if on_host else X.device

@@ -380,6 +380,12 @@ class NeuralCollapseScorer(ClassifierMixin, BaseEstimator):
                 f"sample_weight must have the shape ({len(X)},), a weight for each row "
                 f"of X; got the shape {weight.shape}."
             )
+        # NaN fails the comparison.
+        if not ((weight >= 0) & (weight < np.inf)).all():
+            raise ValueError(
+                "sample_weight must be finite and not negative, got values from "
+                f"{weight.min():g} to {weight.max():g}."
+            )
         if not weight.any():
             raise ValueError("sample_weight must not be zero for every row.")
         return X, y, weight
