@@ -76,20 +76,28 @@ def unit(vectors):
 
 
 def pairs(matrix):
-    """Return the entries above the diagonal."""
-    return matrix[np.triu_indices(len(matrix), 1)]
+    """Return the entries above the diagonal, row by row."""
+    return matrix[~np.tri(len(matrix), dtype=bool)]
+
+
+def pair_indices(positions, n_classes):
+    """Return the two classes of pairs, from positions among the `pairs`."""
+    return divmod(np.flatnonzero(~np.tri(n_classes, dtype=bool))[positions], n_classes)
 
 
 def pair_distances(vectors):
-    """Return the squared distances of all pairs of rows, above the diagonal."""
+    """Return the squared distances of all pairs of rows, in the order of `pairs`."""
     vectors = centre(vectors)
-    gram = vectors @ vectors.T
-    lengths = np.diagonal(gram)
-    first, second = np.triu_indices(len(vectors), 1)
-    squares = lengths[first] + lengths[second] - 2 * gram[first, second]
+    squares = vectors @ vectors.T
+    lengths = np.diagonal(squares).copy()
+    squares *= -2
+    squares += lengths
+    squares += lengths[:, None]
+    squares = pairs(squares)
     # Where little is left of the difference, it is taken before it is squared.
-    close = np.flatnonzero(squares < 1e-4 * (lengths[first] + lengths[second]))
+    close = np.flatnonzero(squares < 1e-4 * lengths.max())
     for part in np.array_split(close, len(close) * vectors.shape[1] // 2**20 + 1):
-        gaps = vectors[first[part]] - vectors[second[part]]
+        first, second = pair_indices(part, len(vectors))
+        gaps = vectors[first] - vectors[second]
         squares[part] = np.einsum("ij,ij->i", gaps, gaps)
     return squares

@@ -224,5 +224,6 @@ def gram_distance(vectors, target_gram):
     # A scale beforehand, so that no fourth power overflows or vanishes.
     vectors = vectors / (np.abs(vectors).max() or np.nan)
     gram = vectors @ vectors.T
-    gap = gram / np.linalg.norm(gram) - target_gram / np.linalg.norm(target_gram)
-    return float(np.linalg.norm(gap))
+    gram /= np.linalg.norm(gram)
+    gram -= target_gram / np.linalg.norm(target_gram)
+    return float(np.linalg.norm(gram))

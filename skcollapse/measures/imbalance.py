@@ -60,26 +60,30 @@ def seli_grams(class_counts, *, ridge=0.0):
     array([[ 1., -1.],
            [-1.,  1.]])
     """
+    return _gram(class_counts, ridge, True), _gram(class_counts, ridge, False)
+
+
+def _gram(class_counts, ridge, of_classifier):
+    """Return the Gram matrix of the class vectors, or that of the class means."""
     counts = np.asarray(class_counts, dtype=np.float64)
     if ridge != 0 or counts.ndim != 1 or not (counts > 0).all() or len(counts) < 2:
         geometry = seli(class_counts, ridge=ridge, random_state=0)
-        return tuple(vectors @ vectors.T for vectors in geometry)
+        vectors = geometry.classifier if of_classifier else geometry.means
+        return vectors @ vectors.T
+    power = 1 if of_classifier else -1
     sizes, group, members = np.unique(counts, return_inverse=True, return_counts=True)
     # The part that is the same for all members of a group ...
     constant = np.sqrt(members / len(counts))
     projector = np.eye(len(sizes)) - np.outer(constant, constant)
     left, values, _ = svd(projector * np.sqrt(sizes))
     left, values = left[:, :-1] / np.sqrt(members)[:, None], values[:-1]
-    grams = []
-    for power in (1, -1):
-        between = (left * values**power) @ left.T
-        within = np.sqrt(sizes) ** power
-        # ... and the rest, which is the simplex of the group.
-        between[np.diag_indices(len(sizes))] -= within / members
-        gram = between[np.ix_(group, group)]
-        gram[np.diag_indices(len(counts))] += within[group]
-        grams.append(gram)
-    return tuple(grams)
+    between = (left * values**power) @ left.T
+    # ... and the rest, which is the simplex of the group.
+    within = np.sqrt(sizes) ** power
+    between[np.diag_indices(len(sizes))] -= within / members
+    gram = between[np.ix_(group, group)]
+    gram[np.diag_indices(len(counts))] += within[group]
+    return gram
 
 
 def seli_distance(means, class_counts=None, *, ridge=0.0, vectors="means"):
@@ -132,12 +136,11 @@ def seli_distance(means, class_counts=None, *, ridge=0.0, vectors="means"):
         raise ValueError(f'vectors must be "means" or "classifier", got {vectors!r}.')
     rows = class_vectors(means, vectors)
     counts = class_counts_of(means, class_counts, len(rows))
-    classifier, feature = seli_grams(counts, ridge=ridge)
+    gram = _gram(counts, ridge, vectors == "classifier")
     if vectors == "classifier":
-        return gram_distance(rows, classifier)
+        return gram_distance(rows, gram)
     # With a ridge, the features of the prediction do not sum to zero.
-    feature = centre(centre(feature).T)
-    return gram_distance(centre(rows), feature)
+    return gram_distance(centre(rows), centre(centre(gram).T))
 
 
 def minority_classes(class_counts):

@@ -2,7 +2,12 @@
 
 import numpy as np
 
-from skcollapse.measures._inputs import class_vectors, pair_distances, unit
+from skcollapse.measures._inputs import (
+    class_vectors,
+    pair_distances,
+    pair_indices,
+    unit,
+)
 
 __all__ = ["min_angle", "uniformity"]
 
@@ -82,7 +87,7 @@ def min_angle(vectors):
     """
     units = unit(class_vectors(vectors, "vectors"))
     closest = np.argmin(pair_distances(units))
-    first, second = (index[closest] for index in np.triu_indices(len(units), 1))
+    first, second = pair_indices(closest, len(units))
     # Unlike the arc cosine, exact for small angles and for straight ones.
     gap, total = units[first] - units[second], units[first] + units[second]
     return float(np.degrees(2 * np.arctan2(np.linalg.norm(gap), np.linalg.norm(total))))

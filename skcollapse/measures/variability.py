@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.linalg import eigh
 
-from skcollapse.measures._inputs import centre, class_vectors, pair_distances
+from skcollapse.measures._inputs import centre, class_vectors, pair_distances, pairs
 from skcollapse.moments import whitening
 
 __all__ = ["cdnv", "class_nc1", "nc1", "nc1_trace_ratio", "vci"]
@@ -177,12 +177,10 @@ def cdnv(moments):
     means = class_vectors(moments)
     present = moments.counts > 0
     variance = moments.class_scatter_trace[present] / moments.counts[present]
-    first, second = np.triu_indices(len(means), 1)
     squares = pair_distances(means)
-    apart = squares > 0
-    if not apart.all():
+    if not squares.all():
         return np.inf
-    return float(np.mean((variance[first] + variance[second]) / (2 * squares)))
+    return float(np.mean(pairs(np.add.outer(variance, variance)) / squares) / 2)
 
 
 def vci(moments):

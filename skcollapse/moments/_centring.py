@@ -11,9 +11,8 @@ _SUMMED_ROWS = 1024
 _CENTRED_ROWS = 64
 
 
-def class_sums_on_host(rows, labels, weights, n_classes, step):
-    """Sum NumPy rows by class in float64, a few at a time."""
-    sums = np.zeros((n_classes, rows.shape[1]))
+def add_class_sums_on_host(rows, labels, weights, step, sums):
+    """Add NumPy rows to the sums of their classes in float64, a few at a time."""
     # The product with a sparse indicator is the fastest way to sum rows by class.
     step = min(step, len(rows))
     buffer = np.empty((step, rows.shape[1]))
@@ -23,23 +22,20 @@ def class_sums_on_host(rows, labels, weights, n_classes, step):
         share = np.ones(len(block)) if weights is None else weights[part]
         indicator = csc_array(
             (share, labels[part], np.arange(len(block) + 1)),
-            shape=(n_classes, len(block)),
+            shape=(len(sums), len(block)),
         )
         sums += indicator @ block
-    return sums
 
 
-def class_sums_on_device(rows, labels, weights, n_classes, step):
-    """Do for torch rows, where they are, what `class_sums_on_host` does for NumPy's."""
-    sums = rows.new_zeros(n_classes, rows.shape[1], dtype=torch.float64)
+def add_class_sums_on_device(rows, labels, weights, step, sums):
+    """Do so for torch rows, where they are."""
     for part in row_slices(len(rows), step):
         own = torch.from_numpy(labels[part]).to(rows.device)
         # Unlike index_add, the same at every call: no atomic additions.
-        indicator = torch.nn.functional.one_hot(own, n_classes).double()
+        indicator = torch.nn.functional.one_hot(own, len(sums)).double()
         if weights is not None:
             indicator *= torch.from_numpy(weights[part]).to(rows.device)[:, None]
-        sums += indicator.T @ rows[part].double()
-    return sums.cpu().numpy()
+        sums += (indicator.T @ rows[part].double()).cpu().numpy()
 
 
 def centre_on_host(rows, labels, weights):
@@ -51,7 +47,8 @@ def centre_on_host(rows, labels, weights):
     classes, labels = np.unique(labels, return_inverse=True)
     counts = np.bincount(labels, weights).astype(np.float64)
     step = max(_SUMMED_ROWS, len(counts))
-    means = class_sums_on_host(rows, labels, weights, len(counts), step)
+    means = np.zeros((len(counts), rows.shape[1]))
+    add_class_sums_on_host(rows, labels, weights, step, means)
     means /= counts[:, None]
     dtype = np.float32 if np.can_cast(rows.dtype, np.float32) else np.float64
     # In two steps, float32 centres as exactly as float64: the first loses nothing to

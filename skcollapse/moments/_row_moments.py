@@ -5,7 +5,10 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from skcollapse.moments._centring import class_sums_on_device, class_sums_on_host
+from skcollapse.moments._centring import (
+    add_class_sums_on_device,
+    add_class_sums_on_host,
+)
 from skcollapse.moments._checks import check_labels, check_size, check_weights
 from skcollapse.moments._class_moments import ClassMoments
 from skcollapse.moments._parallel import sum_over_parts
@@ -14,8 +17,8 @@ from skcollapse.moments._whitening import squared_length, whitening
 
 __all__ = ["RowMoments"]
 
-# Values handled at a time: 4 MiB in float32, few enough to stay in a cache.
-_BLOCK_VALUES = 2**20
+# Values handled at a time: 2 MiB in float32, few enough to stay in a cache.
+_BLOCK_VALUES = 2**19
 # What float32 does not hold exactly.
 _WIDE_INTEGERS = (torch.int32, torch.int64)
 
@@ -141,7 +144,7 @@ class RowMoments:
     def scatter(self):
         """Pooled within-class scatter, a weighted sum."""
         moments = ClassMoments(self.n_classes, self.n_features)
-        step = max(1, _BLOCK_VALUES * 8 // self.n_features)
+        step = max(1, _BLOCK_VALUES * 16 // self.n_features)
         for part in row_slices(len(self.labels), step):
             weights = None if self._weights is None else self._weights[part]
             moments.update(self._rows(part), self.labels[part], weights)
@@ -235,7 +238,8 @@ class RowMoments:
 
     def as_tensor(self, values):
         """Return an array as a tensor where the rows are, in the precision of sums."""
-        return torch.from_numpy(values.astype(self._dtype)).to(self._device or "cpu")
+        values = values.astype(self._dtype, order="C")
+        return torch.from_numpy(values).to(self._device or "cpu")
 
     def _rows(self, part):
         if self._kept is None:
@@ -256,13 +260,14 @@ class RowMoments:
         return own
 
     def _class_means(self):
-        sums = self._sum_over_parts(self._class_sums)
+        means = self._sum_over_parts(self._class_sums)
         with np.errstate(invalid="ignore"):
-            return sums / self.counts[:, None]
+            means /= self.counts[:, None]
+        return means
 
     def _class_sums(self, start, stop):
         on_host = self._device is None
-        sum_rows = class_sums_on_host if on_host else class_sums_on_device
+        add = add_class_sums_on_host if on_host else add_class_sums_on_device
         step = max(self.n_classes, _BLOCK_VALUES // self.n_features)
         sums = np.zeros((self.n_classes, self.n_features))
         # Rows that are selected or converted are copied: not too many at once.
@@ -270,7 +275,7 @@ class RowMoments:
             block = place(self._rows(part), self._device)
             weights = None if self._weights is None else self._weights[part]
             labels = self.labels[part]
-            sums += sum_rows(block, labels, weights, self.n_classes, step)
+            add(block, labels, weights, step, sums)
         return sums
 
     def _sum_over_parts(self, function):

@@ -21,6 +21,7 @@ from skcollapse.scorer._data import (
 from skcollapse.scorer._head import resolve_head
 from skcollapse.scorer._report import CollapseReport
 from skcollapse.targets import TARGETS
+from skcollapse.training.threads import limited_threads
 
 # Multiplications for which a scatter matrix takes some hundredths of a second.
 _CHEAP_SCATTER = 2**30
@@ -149,9 +150,10 @@ class NeuralCollapseScorer(ClassifierMixin, BaseEstimator):
         X, y, weight = self._check_rows(X, y, sample_weight, reset=True)
         head = resolve_head(self.classifier)
         classes = find_classes(y if weight is None else y[weight > 0], head)
-        moments = look_at(X, y, weight, classes)
-        subject = self._subject(moments, head)
-        self._report = self._make_report(subject, classes, moments.sizes)
+        with limited_threads(X.size * len(classes)):
+            moments = look_at(X, y, weight, classes)
+            subject = self._subject(moments, head)
+            self._report = self._make_report(subject, classes, moments.sizes)
         self._streamed = None
         self._accept(moments, classes)
         return self
@@ -276,8 +278,9 @@ class NeuralCollapseScorer(ClassifierMixin, BaseEstimator):
         head = resolve_head(self.classifier)
         if classes is None:
             classes = find_classes(y if weight is None else y[weight > 0], head)
-        subject = self._subject(look_at(X, y, weight, classes), head)
-        value = measure(self.metric, subject)
+        with limited_threads(X.size * len(classes)):
+            subject = self._subject(look_at(X, y, weight, classes), head)
+            value = measure(self.metric, subject)
         return float(value if CATALOGUE[self.metric].rising else -value)
 
     def _subject(self, moments, head):
