@@ -39,8 +39,8 @@ BATCH = 1000
 TOLERANCE = {np.float32: 1e-4, np.float64: 1e-9}
 
 HOW = """\
-Features in memory, float32, Gaussian classes of equal size on average, {clock}
-with {threads} threads: medians of {repetitions} turns, in which all take part one after
+Features in memory, float32, Gaussian classes of equal size on average, {clock},
+threads: {threads}; medians of {repetitions} turns, in which all take part one after
 the other in one process. "Report" is `NeuralCollapseScorer.fit` with everything that
 it reports by default, "with NC4" the same with a classifier; the toolkit makes its
 passes over batches of {batch:,} rows: means, covariance and variances, then its
