@@ -42,8 +42,8 @@ class CollapseReport:
     >>> report = NeuralCollapseScorer().fit(*load_iris(return_X_y=True)).report_
     >>> round(report["cdnv"], 3)
     0.118
-    >>> list(report.classes["class"])
-    [np.int64(0), np.int64(1), np.int64(2)]
+    >>> report.classes["class"].tolist()
+    [0, 1, 2]
     """
 
     measures: dict
