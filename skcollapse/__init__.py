@@ -5,7 +5,8 @@ from it?
 """
 
 from skcollapse.classifiers import ETFClassifier
+from skcollapse.scorer import NeuralCollapseScorer
 
-__all__ = ["ETFClassifier", "__version__"]
+__all__ = ["ETFClassifier", "NeuralCollapseScorer", "__version__"]
 
 __version__ = "0.1.0.dev0"

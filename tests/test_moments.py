@@ -13,8 +13,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import ortho_group
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from skcollapse import moments as moments_module
-from skcollapse.moments import ClassMoments
+from skcollapse import _parallel
+from skcollapse.moments import (
+    ClassMoments,
+    RowMoments,
+    _centring,
+    _class_moments,
+    _row_moments,
+    whitening,
+)
 
 K, D = 5, 4
 ATTRIBUTES = "counts", "means", "scatter", "class_scatter_trace"
@@ -210,7 +217,7 @@ def test_input_is_not_changed():
 def test_float32_with_an_offset_and_nearly_collapsed(
     offset, spread, chunk, monkeypatch
 ):
-    monkeypatch.setattr(moments_module, "_CHUNK_VALUES", chunk)
+    monkeypatch.setattr(_class_moments, "_CHUNK_VALUES", chunk)
     rng = np.random.RandomState(0)
     y = rng.randint(3, size=3000)
     X = rng.standard_normal((3, 6))[y] + spread * rng.standard_normal((3000, 6))
@@ -264,9 +271,9 @@ def test_batch_splits_do_not_matter(problem, cuts):
 def test_chunks_do_not_matter(problem, values):
     X, y, weights = problem
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(moments_module, "_CHUNK_VALUES", values)
-        patch.setattr(moments_module, "_SUMMED_ROWS", 3)
-        patch.setattr(moments_module, "_CENTRED_ROWS", 2)
+        patch.setattr(_class_moments, "_CHUNK_VALUES", values)
+        patch.setattr(_centring, "_SUMMED_ROWS", 3)
+        patch.setattr(_centring, "_CENTRED_ROWS", 2)
         moments = gather(X, y, weights)
     assert_moments(moments, two_pass(X, y, K, weights))
 
@@ -373,7 +380,7 @@ def test_translation_rotation_and_scaling(problem, scale, offset):
 
 @pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray])
 def test_memory_is_bounded_by_the_chunk(layout, monkeypatch):
-    monkeypatch.setattr(moments_module, "_CHUNK_VALUES", 2**16)
+    monkeypatch.setattr(_class_moments, "_CHUNK_VALUES", 2**16)
     rng = np.random.RandomState(0)
     X = layout(rng.standard_normal((40_000, 50)).astype(np.float32))
     y = rng.randint(10, size=len(X))
@@ -397,8 +404,8 @@ def test_kernel_of_the_device_agrees_with_that_of_the_host():
         for weights in (None, np.linspace(0.1, 2, len(X))):
             arrays = X.astype(dtype), y, weights
             tensors = (None if a is None else torch.from_numpy(a) for a in arrays)
-            host = moments_module._centre_on_host(*arrays)
-            device = moments_module._centre_on_device(*tensors)
+            host = _centring.centre_on_host(*arrays)
+            device = _centring.centre_on_device(*tensors)
             for ours, theirs in zip(device, host, strict=True):
                 assert ours.numpy().dtype == theirs.dtype
                 assert_allclose(ours, theirs, rtol=rtol, atol=rtol)
@@ -548,3 +555,204 @@ def test_merging_what_does_not_fit(other, message):
 def test_merging_something_else():
     with pytest.raises(TypeError, match="Only ClassMoments can be merged, got 3"):
         ClassMoments(K, D).merge(3)
+
+
+# A scatter matrix for each class
+
+
+def test_scatter_of_each_class():
+    X, y = sample()
+    moments = ClassMoments(K, D, scatter="class").update(X[:25], y[:25])
+    moments.merge(ClassMoments(K, D, scatter="class").update(X[25:40], y[25:40]))
+    moments.update(X[40:], y[40:])
+    expected = [np.cov(X[y == k].T, bias=True) * (y == k).sum() for k in range(K)]
+    assert_allclose(moments.class_scatter, expected, rtol=1e-10, atol=1e-10)
+    assert_moments(moments, two_pass(X, y, K))
+    assert moments.gathers == "class"
+    assert repr(moments).endswith("scatter='class', weight_sum=60)")
+    twin = pickle.loads(pickle.dumps(moments))
+    assert_array_equal(twin.class_scatter, moments.class_scatter)
+    with pytest.raises(ValueError, match="same value of scatter"):
+        moments.merge(ClassMoments(K, D))
+    with pytest.raises(AttributeError, match='with scatter="class"'):
+        _ = gather(X, y).class_scatter
+
+
+def test_scatter_of_each_class_on_a_device():
+    X, y = sample()
+    moments = ClassMoments(K, D, scatter="class")
+    moments._move(torch.device("cpu"))
+    for part in (slice(30), slice(30, 60)):
+        rows = torch.from_numpy(X[part]), torch.from_numpy(y[part])
+        moments._update_chunk(*rows, None)
+    assert isinstance(moments._scatter, torch.Tensor)
+    expected = ClassMoments(K, D, scatter="class").update(X, y).class_scatter
+    assert_allclose(moments.class_scatter, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("value", ["classes", 1, None])
+def test_value_of_scatter(value):
+    with pytest.raises(ValueError, match="scatter must be True, False or"):
+        ClassMoments(K, D, scatter=value)
+
+
+# Whitening
+
+
+@pytest.mark.parametrize(("n_classes", "n_features"), [(5, 9), (9, 5), (6, 5), (2, 1)])
+@pytest.mark.parametrize("rank", [None, 1])
+def test_whitening_factors_the_pseudo_inverse(n_classes, n_features, rank):
+    rng = np.random.default_rng(0)
+    means = rng.standard_normal((n_classes, n_features))
+    full = min(n_classes - 1, n_features)
+    if rank is not None:
+        means = means[:, :1] * rng.standard_normal(n_features) + 1000
+        full = 1
+    centred = means - means.mean(axis=0)
+    factor = whitening(means)
+    assert factor.shape == (n_features, full)
+    expected = np.linalg.pinv(centred.T @ centred, rcond=1e-9, hermitian=True)
+    atol = 1e-9 * np.abs(expected).max()
+    assert_allclose(factor @ factor.T, expected, rtol=1e-7, atol=atol)
+
+
+def test_whitening_of_what_does_not_differ():
+    assert whitening(np.ones((1, 3))).shape == (3, 0)
+    assert whitening(np.full((4, 3), 0.1)).shape == (3, 0)
+
+
+# Rows that stay where they are
+
+
+def assert_same(rows, stream, rtol=1e-10, scale=1.0):
+    counts, means, scatter, trace = read(stream)
+    assert_moments(rows, (counts, means, scatter, trace), rtol, scale)
+    found, expected = rows.class_whitened_trace, stream.class_whitened_trace
+    assert_allclose(found, expected, rtol=1e3 * rtol, atol=1e-20)
+    assert_allclose(rows.whitened_trace, stream.whitened_trace, rtol=1e3 * rtol)
+
+
+def streamed(X, y, weights=None):
+    return ClassMoments(K, X.shape[1], scatter="class").update(X, y, weights)
+
+
+@given(problem=problems(), values=st.integers(1, 10 * D), threads=st.integers(1, 3))
+def test_rows_and_stream_agree(problem, values, threads):
+    X, y, weights = problem
+    weights = weights + (np.arange(len(X)) < 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_row_moments, "_BLOCK_VALUES", values)
+        patch.setattr(_parallel, "_SMALL", 0)
+        patch.setattr(torch, "get_num_threads", lambda: threads)
+        rows = RowMoments(X, y, K, weights)
+        _ = rows.class_scatter_trace
+    assert_same(rows, streamed(X, y, weights))
+    assert_array_equal(rows.sizes, np.bincount(y[weights > 0], minlength=K))
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float16", "float32", "float64", ">f4", "int8", "int64", "uint8"]
+)
+@pytest.mark.parametrize(
+    "layout", [np.ascontiguousarray, np.asfortranarray, reversed_view, memory_map]
+)
+def test_rows_of_any_dtype_and_layout(dtype, layout, tmp_path):
+    X, y = sample()
+    X = (10 * (X - X.min())).clip(0, 120).astype(dtype)
+    options = (tmp_path / "X.npy",) if layout is memory_map else ()
+    rows = RowMoments(layout(X, *options), y, K)
+    assert_same(rows, streamed(X.astype(float), y), rtol=1e-6, scale=10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int32])
+def test_rows_of_torch(dtype):
+    X, y = sample()
+    X = torch.from_numpy(10 * X).to(dtype)
+    rows = RowMoments(X, torch.from_numpy(y), K)
+    assert_same(rows, streamed(X.double().numpy(), y), rtol=1e-6, scale=30)
+
+
+def test_rows_of_weight_zero_may_hold_anything():
+    X, y = sample()
+    weights = np.arange(len(X)) % 3.0
+    kept = weights > 0
+    expected = streamed(X[kept], y[kept], weights[kept])
+    X[~kept] = np.nan
+    assert_same(RowMoments(X, y, K, weights), expected)
+    assert_same(
+        RowMoments(torch.from_numpy(X), y, K, torch.from_numpy(weights)), expected
+    )
+
+
+def test_functions_of_the_rows():
+    X, y = sample()
+    rows = RowMoments(X, y, K, 1 + y)
+    largest, ones = rows.sum_by_class(
+        lambda rows, labels: rows.abs().amax(dim=1), lambda rows, labels: labels >= 0
+    )
+    gaps = np.abs(X - rows.means[y]).max(axis=1)
+    expected = [(1 + k) * gaps[y == k].sum() for k in range(K)]
+    assert_allclose(largest, expected)
+    assert_allclose(ones, rows.counts)
+
+
+def test_threads_are_as_before():
+    before = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError), _parallel.one_thread:
+        _ = 1 / 0
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        (np.ones(3), [0, 0, 0], r"\(n_samples, n_features\), got \(3,\)"),
+        (X3, [0, 1], "each of the 3 rows"),
+        (X3, [0, 1, 5], "from 0 to 5"),
+        (np.ones((3, 0)), [0, 1, 2], "n_features must be an integer of at least 1"),
+    ],
+)
+def test_bad_rows(X, y, message):
+    with pytest.raises(ValueError, match=message):
+        RowMoments(X, y, K)
+
+
+def test_memory_of_rows_is_bounded_by_the_block(monkeypatch, tmp_path):
+    monkeypatch.setattr(_row_moments, "_BLOCK_VALUES", 2**14)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40_000, 50)).astype(np.float32)
+    y = rng.integers(10, size=len(X))
+    mapped = memory_map(X, tmp_path / "X.npy")
+    for rows in (X, mapped):
+        tracemalloc.start()
+        try:
+            _ = RowMoments(rows, y, 10).class_whitened_trace
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        # Labels are copied; blocks are summed in float64.
+        assert peak < y.nbytes + 6 * 2**14 * 8
+        assert peak < X.nbytes / 4
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_rows_on_cuda(dtype):
+    X, y = sample(n_samples=2000)
+    X = torch.from_numpy(X).to("cuda", dtype)
+    weights = np.arange(len(X)) % 4
+    rows = RowMoments(X, torch.from_numpy(y).to("cuda"), K, weights)
+    expected = streamed(X.double().cpu().numpy(), y, weights)
+    assert_same(rows, expected, rtol=1e-6, scale=10)
+
+
+def test_rows_on_a_device():
+    # The CPU stands in for an accelerator.
+    X, y = sample()
+    weights = np.linspace(0, 2, len(X))
+    rows = RowMoments.__new__(RowMoments)
+    device = torch.device("cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_row_moments, "_device_of", lambda X: device)
+        rows.__init__(torch.from_numpy(X), y, K, weights)
+        assert_same(rows, streamed(X, y, weights))

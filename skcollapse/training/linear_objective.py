@@ -4,11 +4,12 @@ import numpy as np
 import torch
 
 from skcollapse._gram import gram
+from skcollapse._parallel import row_slices, sum_over_parts
 from skcollapse.training.objective import Objective
 from skcollapse.training.problem import Problem
 
 # What is made for so many rows stays in the processor's cache.
-_ROWS_AT_ONCE = 8192
+_ROWS_AT_ONCE = 2048
 
 
 def second_moment(problem: Problem):
@@ -43,17 +44,15 @@ class LinearObjective:
         self.problem = problem
         self.alpha = alpha
         self._loss = Objective(problem)
-        weight, n_rows = problem.weight, len(problem.y)
         if problem.loss.contrasts_samples:
-            self._of_part = self._loss
+            self._weight, self._of_part = problem.weight, self._loss
+            self._step = len(problem.y)
         else:
-            self._of_part = self._loss.share
             n_classes = len(self._loss.class_vectors)
-            weight = problem.loss.weigh(problem.y, n_classes, weight)
-            weight = weight / weight.sum()
-            n_rows = _ROWS_AT_ONCE
-        columns = problem.features, problem.y, weight
-        self._parts = list(zip(*(c.split(n_rows) for c in columns), strict=True))
+            weight = problem.loss.weigh(problem.y, n_classes, problem.weight)
+            self._weight, self._of_part = weight / weight.sum(), self._loss.share
+            on_host = problem.features.device.type == "cpu"
+            self._step = _ROWS_AT_ONCE if on_host else len(problem.y)
         curvature = problem.loss.curvature(self._loss.class_vectors)
         identity = torch.eye(len(moment), dtype=moment.dtype, device=moment.device)
         factor = torch.linalg.cholesky(curvature * (moment + ridge * identity))
@@ -79,22 +78,38 @@ class LinearObjective:
     def __call__(self, vector):
         """Return the value and the gradient at whitened coordinates."""
         coef, intercept = self.unpack(vector)
-        value = 0.5 * self.alpha * float(coef.double().square().sum())
-        # Transposed, a product with few columns on the left is the faster one.
-        by_coef, by_intercept = self.alpha * coef.T, torch.zeros_like(intercept)
-        for features, *labels_and_weights in self._parts:
-            projected = torch.addmm(intercept, features, coef).requires_grad_()
-            loss = self._of_part(projected, *labels_and_weights)
-            (pull,) = torch.autograd.grad(loss, projected)
-            value += loss.item()
-            by_coef.addmm_(pull.T, features)
-            by_intercept += pull.sum(0)
+        sums = self._sum(coef, intercept)
+        value = 0.5 * self.alpha * float(coef.double().square().sum()) + sums[0].item()
         if not np.isfinite(value):
             raise ValueError(
                 f"The loss became {value}. Features or class vectors are too large for "
                 f"{self.problem.features.dtype}: scale them, or raise alpha."
             )
-        gradient = torch.cat(
-            [self._inverse @ by_coef.T, by_intercept[None] / self._root]
-        )
+        by_intercept, by_coef = sums[1:].to(coef).split([len(intercept), coef.numel()])
+        by_coef = by_coef.reshape(len(intercept), -1).T + self.alpha * coef
+        gradient = torch.cat([self._inverse @ by_coef, by_intercept[None] / self._root])
         return value, gradient.double().cpu().numpy().ravel()
+
+    def _sum(self, coef, intercept):
+        """Return the loss and its slopes by intercept and coef.T as one vector."""
+        features, y, weight = self.problem.features, self.problem.y, self._weight
+
+        def sum_part(start, stop):
+            value = 0.0
+            by_intercept = torch.zeros_like(intercept)
+            # Transposed, a product with few columns on the left is the faster one.
+            by_coef = torch.zeros_like(coef.T)
+            for part in row_slices(stop, self._step, start):
+                rows = features[part]
+                projected = torch.addmm(intercept, rows, coef).requires_grad_()
+                loss = self._of_part(projected, y[part], weight[part])
+                (pull,) = torch.autograd.grad(loss, projected)
+                value += loss.item()
+                by_intercept += pull.sum(0)
+                by_coef.addmm_(pull.T, rows)
+            slopes = torch.cat([by_intercept, by_coef.flatten()]).double()
+            return torch.cat([slopes.new_tensor([value]), slopes])
+
+        n_rows = len(y)
+        divided = self._step < n_rows
+        return sum_over_parts(sum_part, n_rows, features.numel(), divided)

@@ -5,161 +5,27 @@ Moments of two sets of rows are merged by the formula of Chan, Golub and LeVeque
 set is centred by its own class means, so nothing large is ever subtracted.
 """
 
-from numbers import Integral
-
 import numpy as np
 import torch
-from scipy.sparse import csc_array
 
-from skcollapse._gram import gram
+from skcollapse._parallel import row_slices
+from skcollapse.moments._centring import centre_on_device, centre_on_host
+from skcollapse.moments._checks import check_labels, check_size, check_weights
+from skcollapse.moments._rows import gram_of, place
+from skcollapse.moments._whitening import whitening
 
 __all__ = ["ClassMoments"]
 
 # Values copied at a time: 32 MiB in float32.
 _CHUNK_VALUES = 2**23
-# Rows handled at a time within a chunk: few enough to stay in the processor's cache.
-_SUMMED_ROWS = 1024
-_CENTRED_ROWS = 64
 
 
-def _slices(stop, step):
-    return (slice(start, min(start + step, stop)) for start in range(0, stop, step))
-
-
-def _place(values, device):
-    """Return an array-like or tensor on `device`; None stands for a NumPy array."""
-    if values is None:
-        return None
-    if device is not None:
-        return torch.as_tensor(values, device=device)
-    if not isinstance(values, torch.Tensor):
-        return np.asarray(values)
-    values = values.detach().cpu()
-    # NumPy has no bfloat16.
-    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
-
-
-def _gram(rows):
-    """Return rows.T @ rows, of NumPy rows too by torch, whose product is faster."""
-    if isinstance(rows, torch.Tensor):
-        return gram(rows)
-    return gram(torch.from_numpy(rows)).numpy()
-
-
-def _class_means_on_host(rows, labels, weights, counts):
-    """Average rows by class, in float64."""
-    means = np.zeros((len(counts), rows.shape[1]))
-    # The product with a sparse indicator is the fastest way to sum rows by class.
-    step = min(max(_SUMMED_ROWS, len(counts)), len(rows))
-    buffer = np.empty((step, rows.shape[1]))
-    for part in _slices(len(rows), step):
-        block = buffer[: part.stop - part.start]
-        block[:] = rows[part]
-        share = np.ones(len(block)) if weights is None else weights[part]
-        indicator = csc_array(
-            (share, labels[part], np.arange(len(block) + 1)),
-            shape=(len(counts), len(block)),
-        )
-        means += indicator @ block
-    means /= counts[:, None]
-    return means
-
-
-def _centre_on_host(rows, labels, weights):
-    """Summarise NumPy rows by class.
-
-    Returns the classes among the labels, their counts, means and traces of the scatter,
-    and the rows less their class means, times the root of their weights.
-    """
-    classes, labels = np.unique(labels, return_inverse=True)
-    counts = np.bincount(labels, weights).astype(np.float64)
-    means = _class_means_on_host(rows, labels, weights, counts)
-    dtype = np.float32 if np.can_cast(rows.dtype, np.float32) else np.float64
-    # In two steps, float32 centres as exactly as float64: the first loses nothing to
-    # a large offset, and what the rounded mean lacks is small.
-    rounded = means.astype(dtype)
-    remainder = (means - rounded).astype(dtype)
-    centred = np.empty(rows.shape, dtype)
-    squares = np.empty(len(rows))
-    for part in _slices(len(rows), _CENTRED_ROWS):
-        block = np.subtract(rows[part], rounded[labels[part]], out=centred[part])
-        block -= remainder[labels[part]]
-        if weights is not None:
-            block *= np.sqrt(weights[part, None]).astype(dtype)
-        squares[part] = np.einsum("ij,ij->i", block, block)
-    return classes, counts, means, np.bincount(labels, squares), centred
-
-
-def _centre_on_device(rows, labels, weights):
-    """Do for torch rows, where they are, what `_centre_on_host` does for NumPy's."""
-    classes, labels, sizes = torch.unique(
-        labels, return_inverse=True, return_counts=True
-    )
-    order = torch.argsort(labels, stable=True)
-    first = sizes.cumsum(0) - sizes
-
-    def sum_by_class(values):
-        # Unlike index_add, the same at every call: no atomic additions.
-        return torch.nn.functional.embedding_bag(order, values, first, mode="sum")
-
-    exact = rows.to(torch.float64)
-    share = exact.new_ones(len(rows), 1) if weights is None else weights[:, None]
-    counts = sum_by_class(share)
-    means = sum_by_class(exact * share) / counts
-    centred = (exact - means[labels]) * share.sqrt()
-    trace = sum_by_class(centred.square().sum(1, keepdim=True))
-    centred = centred.to(torch.promote_types(rows.dtype, torch.float32))
-    return classes, counts[:, 0], means, trace[:, 0], centred
-
-
-def _check_size(value, name):
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
-    return int(value)
-
-
-def _check_labels(labels, n_samples, n_classes):
-    """Return an array or tensor of class indices as int64, or raise."""
-    if tuple(labels.shape) != (n_samples,):
-        raise ValueError(
-            f"y must have one class index for each of the {n_samples} rows of X, "
-            f"got the shape {tuple(labels.shape)}."
-        )
-    if isinstance(labels, torch.Tensor):
-        indices = labels.long()
-        whole = not (labels.is_floating_point() or labels.is_complex())
-    else:
-        whole = labels.dtype.kind in "iub" or n_samples == 0
-        indices = labels.astype(np.int64, copy=False) if whole else None
-    if not whole:
-        raise ValueError(
-            f"y must hold integer class indices, got the dtype {labels.dtype}. "
-            "LabelEncoder turns labels into indices."
-        )
-    if n_samples and not 0 <= indices.min() <= indices.max() < n_classes:
-        raise ValueError(
-            f"y must hold class indices from 0 to n_classes - 1 = {n_classes - 1}, "
-            f"got values from {indices.min()} to {indices.max()}."
-        )
-    return indices
-
-
-def _check_weights(weights, n_samples):
-    """Return an array or tensor of weights as float64, or raise."""
-    if tuple(weights.shape) != (n_samples,):
-        raise ValueError(
-            f"sample_weight must have one weight for each of the {n_samples} rows of "
-            f"X, got the shape {tuple(weights.shape)}."
-        )
-    is_tensor = isinstance(weights, torch.Tensor)
-    weights = weights.double() if is_tensor else weights.astype(np.float64)
-    # NaN fails the first comparison, infinity the second.
-    if n_samples and not ((weights >= 0).all() and weights.max() < np.inf):
-        raise ValueError(
-            "sample_weight must be finite and not negative, got values from "
-            f"{weights.min():g} to {weights.max():g}."
-        )
-    return weights
+def _empty_scatter(scatter, n_classes, n_features):
+    if isinstance(scatter, str) and scatter == "class":
+        return np.zeros((n_classes, n_features, n_features))
+    if not isinstance(scatter, bool | np.bool_):
+        raise ValueError(f'scatter must be True, False or "class", got {scatter!r}.')
+    return np.zeros((n_features, n_features)) if scatter else None
 
 
 class ClassMoments:
@@ -175,9 +41,9 @@ class ClassMoments:
         Number of classes, :math:`K`.
     n_features : int
         Number of features, :math:`d`.
-    scatter : bool, default=True
-        Whether to gather the :math:`d \times d` scatter matrix. Without it the cost
-        falls from :math:`O(n d^2)` to :math:`O(n d)`.
+    scatter : bool or "class", default=True
+        Whether to gather the :math:`d \times d` scatter matrix; "class" gathers one for
+        each class. Without it the cost falls from :math:`O(n d^2)` to :math:`O(n d)`.
 
     Attributes
     ----------
@@ -190,15 +56,29 @@ class ClassMoments:
         Pooled within-class scatter
         :math:`\sum_i w_i (x_i - \mu_{y_i}) (x_i - \mu_{y_i})^\top`, a sum and not a
         mean. AttributeError if constructed with ``scatter=False``.
+    class_scatter : ndarray of shape (n_classes, n_features, n_features), dtype float64
+        The terms of each class. AttributeError unless constructed with
+        ``scatter="class"``.
     class_scatter_trace : ndarray of shape (n_classes,), dtype float64
         :math:`\sum_{i : y_i = k} w_i \lVert x_i - \mu_k \rVert^2` of each class.
+    whitened_trace : float
+        :math:`\operatorname{tr} T (\bar M^\top \bar M)^{+}` with :math:`T` the scatter
+        and :math:`\bar M` the class means less their unweighted mean; infinite if all
+        means coincide.
+    class_whitened_trace : ndarray of shape (n_classes,), dtype float64
+        The terms of each class, from `class_scatter`.
     weight_sum : float
         Sum of all weights.
 
     Raises
     ------
     ValueError
-        If `n_classes` or `n_features` is not a positive integer.
+        If `n_classes` or `n_features` is not a positive integer, or `scatter` is none
+        of its values.
+
+    See Also
+    --------
+    RowMoments : Faster for rows that can be looked at twice.
 
     Notes
     -----
@@ -246,26 +126,33 @@ class ClassMoments:
     _STATE = ("_counts", "_means", "_trace", "_scatter")
 
     def __init__(self, n_classes, n_features, *, scatter=True):
-        self.n_classes = _check_size(n_classes, "n_classes")
-        self.n_features = _check_size(n_features, "n_features")
+        self.n_classes = check_size(n_classes, "n_classes")
+        self.n_features = check_size(n_features, "n_features")
         # The state: NumPy arrays, or tensors on the device of the latest batch.
         self._device = None
         self._counts = np.zeros(self.n_classes)
         self._means = np.zeros((self.n_classes, self.n_features))
         self._trace = np.zeros(self.n_classes)
-        self._scatter = np.zeros((self.n_features,) * 2) if scatter else None
+        self._scatter = _empty_scatter(scatter, self.n_classes, self.n_features)
 
     @property
     def counts(self):
         """Sum of the weights of each class."""
-        return np.array(_place(self._counts, None))
+        return np.array(place(self._counts, None))
 
     @property
     def means(self):
         """Weighted class means; NaN for classes without samples."""
-        means = np.array(_place(self._means, None))
+        means = np.array(place(self._means, None))
         means[self.counts == 0] = np.nan
         return means
+
+    @property
+    def gathers(self):
+        """The value of `scatter` that these moments were constructed with."""
+        if self._scatter is None:
+            return False
+        return True if self._scatter.ndim == 2 else "class"
 
     @property
     def scatter(self):
@@ -275,14 +162,44 @@ class ClassMoments:
                 "These moments were gathered without a scatter matrix. Construct "
                 "ClassMoments with scatter=True."
             )
-        scatter = _place(self._scatter, None)
+        scatter = place(self._scatter, None)
+        if scatter.ndim == 3:
+            scatter = scatter.sum(axis=0)
         # Matrix products are symmetric up to rounding only.
         return (scatter + scatter.T) / 2
 
     @property
+    def class_scatter(self):
+        """Within-class scatter of each class, a weighted sum."""
+        if self._scatter is None or self._scatter.ndim < 3:
+            raise AttributeError(
+                "These moments were gathered without a scatter matrix for each class. "
+                'Construct ClassMoments with scatter="class".'
+            )
+        scatter = place(self._scatter, None)
+        return (scatter + scatter.swapaxes(1, 2)) / 2
+
+    @property
+    def whitened_trace(self):
+        """Trace of the scatter after whitening the class means."""
+        directions = whitening(self.means[self.counts > 0])
+        if directions.shape[1] == 0:
+            return np.inf
+        return float((directions * (self.scatter @ directions)).sum())
+
+    @property
+    def class_whitened_trace(self):
+        """The same for each class."""
+        directions = whitening(self.means[self.counts > 0])
+        if directions.shape[1] == 0:
+            return np.full(self.n_classes, np.inf)
+        products = ((own @ directions) * directions for own in self.class_scatter)
+        return np.array([product.sum() for product in products])
+
+    @property
     def class_scatter_trace(self):
         """Weighted sum of squared distances to the class mean, for each class."""
-        return np.array(_place(self._trace, None))
+        return np.array(place(self._trace, None))
 
     @property
     def weight_sum(self):
@@ -324,15 +241,15 @@ class ClassMoments:
             )
         on_host = isinstance(X, np.ndarray) or X.device.type == "cpu"
         device = None if on_host else X.device
-        labels = _check_labels(_place(y, device), len(X), self.n_classes)
-        weights = _place(sample_weight, device)
+        labels = check_labels(place(y, device), len(X), self.n_classes)
+        weights = place(sample_weight, device)
         if weights is not None:
-            weights = _check_weights(weights, len(X))
+            weights = check_weights(weights, len(X))
 
         # The state goes to the data, not the data to the state.
         self._move(device)
-        for part in _slices(len(X), max(1, _CHUNK_VALUES // self.n_features)):
-            chunk = _place(X[part], device), labels[part]
+        for part in row_slices(len(X), max(1, _CHUNK_VALUES // self.n_features)):
+            chunk = place(X[part], device), labels[part]
             if weights is None:
                 self._update_chunk(*chunk, None)
                 continue
@@ -373,25 +290,29 @@ class ClassMoments:
                     f"Moments with different {name} cannot be merged: {ours} and "
                     f"{theirs}."
                 )
-        if (self._scatter is None) != (other._scatter is None):
+        if np.shape(self._scatter) != np.shape(other._scatter):
             raise ValueError(
                 "Moments with and without a scatter matrix cannot be merged: construct "
                 "both with the same value of scatter."
             )
         counts, means, trace, scatter = (
-            _place(getattr(other, name), self._device) for name in self._STATE
+            place(getattr(other, name), self._device) for name in self._STATE
         )
-        present = counts > 0
-        between = self._merge_classes(
+        present = place(np.flatnonzero(other.counts), self._device)
+        classes, between = self._merge_classes(
             present, counts[present], means[present], trace[present]
         )
-        if scatter is not None:
-            self._scatter += scatter
-            self._scatter += _gram(between)
+        if scatter is None:
+            return self
+        self._scatter += scatter
+        if scatter.ndim == 2:
+            self._scatter += gram_of(between)
+        else:
+            self._add_by_class(classes, between)
         return self
 
     def __repr__(self):
-        without = "" if self._scatter is not None else ", scatter=False"
+        without = "" if self.gathers is True else f", scatter={self.gathers!r}"
         return (
             f"ClassMoments(n_classes={self.n_classes}, n_features={self.n_features}"
             f"{without}, weight_sum={self.weight_sum:g})"
@@ -401,34 +322,45 @@ class ClassMoments:
         # NumPy copies: a pickle loads without the device, and copy.copy copies.
         state = {"n_classes": self.n_classes, "n_features": self.n_features}
         for name in self._STATE:
-            values = _place(getattr(self, name), None)
+            values = place(getattr(self, name), None)
             state[name] = None if values is None else values.copy()
         return state | {"_device": None}
 
     def _move(self, device):
         if device != self._device:
             for name in self._STATE:
-                setattr(self, name, _place(getattr(self, name), device))
+                setattr(self, name, place(getattr(self, name), device))
             self._device = device
 
     def _update_chunk(self, rows, labels, weights):
         """Merge the moments of rows of positive weight."""
         if len(rows) == 0:
             return
-        centre = _centre_on_host if self._device is None else _centre_on_device
+        centre = centre_on_host if self._device is None else centre_on_device
         *moments, centred = centre(rows, labels, weights)
-        between = self._merge_classes(*moments)
-        if self._scatter is not None:
-            self._scatter += _gram(centred)
-            # Reused for a second product in the precision of the first.
-            centred[: len(between)] = between
-            self._scatter += _gram(centred[: len(between)])
+        classes, between = self._merge_classes(*moments)
+        if self._scatter is None:
+            return
+        if self._scatter.ndim == 3:
+            self._add_by_class(labels, centred)
+            self._add_by_class(classes, between)
+            return
+        self._scatter += gram_of(centred)
+        # Reused for a second product in the precision of the first.
+        centred[: len(between)] = between
+        self._scatter += gram_of(centred[: len(between)])
+
+    def _add_by_class(self, labels, centred):
+        for k in range(self.n_classes):
+            own = centred[labels == k]
+            if len(own):
+                self._scatter[k] += gram_of(own)
 
     def _merge_classes(self, classes, counts, means, trace):
         """Merge all moments but the scatter, in terms that arrays and tensors share.
 
         Between the two means of a class lies scatter that neither part has seen.
-        Returns rows of which it is the Gram matrix.
+        Returns rows of which it is the Gram matrix, and the classes that they are of.
         """
         ours = self._counts[classes]
         total = ours + counts
@@ -437,4 +369,4 @@ class ClassMoments:
         self._means[classes] += gap * (counts / total)[:, None]
         between = gap * ((ours * counts / total) ** 0.5)[:, None]
         self._trace[classes] += trace + (between**2).sum(1)
-        return between[ours > 0]
+        return classes[ours > 0], between[ours > 0]

@@ -1,0 +1,50 @@
+"""Measures: how far class means, class vectors and features are from collapse.
+
+Pure functions from moments, class means or class vectors to a number, or to one number
+for each class. Where a function takes class means, it takes moments as well; classes
+without samples are then left out. A new measure is one small function in a file of this
+folder and one name here.
+"""
+
+from skcollapse.measures.agreement import nc5, ncc_agreement
+from skcollapse.measures.duality import self_duality, self_duality_cosine
+from skcollapse.measures.geometry import (
+    cosine_std,
+    equiangularity,
+    equinorm,
+    etf_distance,
+    target_distance,
+)
+from skcollapse.measures.imbalance import (
+    minority_classes,
+    minority_cosine,
+    norm_ratio,
+    seli_distance,
+    seli_grams,
+)
+from skcollapse.measures.uniformity import min_angle, uniformity
+from skcollapse.measures.variability import cdnv, class_nc1, nc1, nc1_trace_ratio, vci
+
+__all__ = [
+    "cdnv",
+    "class_nc1",
+    "cosine_std",
+    "equiangularity",
+    "equinorm",
+    "etf_distance",
+    "min_angle",
+    "minority_classes",
+    "minority_cosine",
+    "nc1",
+    "nc1_trace_ratio",
+    "nc5",
+    "ncc_agreement",
+    "norm_ratio",
+    "self_duality",
+    "self_duality_cosine",
+    "seli_distance",
+    "seli_grams",
+    "target_distance",
+    "uniformity",
+    "vci",
+]

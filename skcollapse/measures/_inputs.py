@@ -1,0 +1,103 @@
+"""Class vectors out of what measures are given."""
+
+import numpy as np
+
+
+def class_vectors(values, name="means"):
+    """Return finite (K, d) float64 rows: an array's, or the means of classes present.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two rows, or an array holds NaN or infinity.
+    """
+    vectors = np.asarray(getattr(values, "means", values), dtype=np.float64)
+    if vectors.ndim != 2:
+        raise ValueError(
+            f"{name} must have the shape (n_classes, n_features), got {vectors.shape}."
+        )
+    vectors = vectors[present_classes(values, len(vectors))]
+    if len(vectors) < 2:
+        raise ValueError(
+            f"{name} must be those of at least two classes with samples, got "
+            f"{len(vectors)}."
+        )
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"{name} must be finite, but row {np.argmin(finite)} is not. Leave out the "
+            "classes without samples, and rows with NaN or infinity."
+        )
+    return vectors
+
+
+def present_classes(values, n_classes):
+    """Return which classes have samples; all of them where there are no counts."""
+    counts = getattr(values, "counts", None)
+    return np.ones(n_classes, dtype=bool) if counts is None else counts > 0
+
+
+def class_counts_of(values, class_counts, n_classes):
+    """Return given class sizes, or those of moments, as positive float64 numbers."""
+    if class_counts is None:
+        class_counts = getattr(values, "counts", None)
+        if class_counts is None:
+            raise ValueError(
+                "class_counts must be given where means is an array: the sizes of the "
+                "classes decide the geometry."
+            )
+        class_counts = class_counts[class_counts > 0]
+    counts = np.asarray(class_counts, dtype=np.float64)
+    if counts.shape != (n_classes,):
+        raise ValueError(
+            f"class_counts must hold a size for each of the {n_classes} class vectors, "
+            f"got the shape {counts.shape}."
+        )
+    if not (np.isfinite(counts) & (counts > 0)).all():
+        raise ValueError(
+            f"class_counts must be positive and finite, got {counts.min():g}. Leave "
+            "out the classes without samples."
+        )
+    return counts
+
+
+def centre(vectors):
+    """Return rows less their unweighted mean: every class counts the same."""
+    return vectors - vectors.mean(axis=0)
+
+
+def unit(vectors):
+    """Return rows of length one; a zero row is NaN, since it has no direction."""
+    # Scaled beforehand, so that no square overflows or vanishes.
+    largest = np.abs(vectors).max(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        vectors = vectors / largest
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def pairs(matrix):
+    """Return the entries above the diagonal, row by row."""
+    return matrix[~np.tri(len(matrix), dtype=bool)]
+
+
+def pair_indices(positions, n_classes):
+    """Return the two classes of pairs, from positions among the `pairs`."""
+    return divmod(np.flatnonzero(~np.tri(n_classes, dtype=bool))[positions], n_classes)
+
+
+def pair_distances(vectors):
+    """Return the squared distances of all pairs of rows, in the order of `pairs`."""
+    vectors = centre(vectors)
+    squares = vectors @ vectors.T
+    lengths = np.diagonal(squares).copy()
+    squares *= -2
+    squares += lengths
+    squares += lengths[:, None]
+    squares = pairs(squares)
+    # Where little is left of the difference, it is taken before it is squared.
+    close = np.flatnonzero(squares < 1e-4 * lengths.max())
+    for part in np.array_split(close, len(close) * vectors.shape[1] // 2**20 + 1):
+        first, second = pair_indices(part, len(vectors))
+        gaps = vectors[first] - vectors[second]
+        squares[part] = np.einsum("ij,ij->i", gaps, gaps)
+    return squares

@@ -1,0 +1,256 @@
+"""The geometry of classes that differ in size: SELI, minority angles and lengths."""
+
+import numpy as np
+from scipy.linalg import svd
+
+from skcollapse.measures._inputs import (
+    centre,
+    class_counts_of,
+    class_vectors,
+    pairs,
+    unit,
+)
+from skcollapse.measures.geometry import gram_distance
+from skcollapse.targets import seli
+
+__all__ = [
+    "minority_classes",
+    "minority_cosine",
+    "norm_ratio",
+    "seli_distance",
+    "seli_grams",
+]
+
+
+def seli_grams(class_counts, *, ridge=0.0):
+    r"""Return the Gram matrices of class vectors and class means in SELI geometry.
+
+    Parameters
+    ----------
+    class_counts : array-like of shape (n_classes,)
+        Class sizes, positive.
+    ridge : float, default=0.0
+        As in :func:`~skcollapse.targets.seli`.
+
+    Returns
+    -------
+    classifier, means : ndarrays of shape (n_classes, n_classes), dtype float64
+        :math:`S = (P D P)^{1/2}` and :math:`S^{+}` for ``ridge=0``.
+
+    Raises
+    ------
+    ValueError
+        If a size is not positive, or `ridge` leaves no geometry.
+
+    Notes
+    -----
+    Without a ridge, classes of equal size are interchangeable, so that the eigenvalue
+    problem has the size of the number of different class sizes.
+
+    References
+    ----------
+    .. [1] Thrampoulidis, Kini, Vakilian and Behnia, "Imbalance Trouble: Revisiting
+       Neural-Collapse Geometry", NeurIPS 2022. arXiv:2208.05512, definition 2.
+
+    Examples
+    --------
+    >>> from skcollapse.measures import seli_grams
+    >>> classifier, means = seli_grams([4, 4])
+    >>> classifier.round(12)
+    array([[ 1., -1.],
+           [-1.,  1.]])
+    """
+    return _gram(class_counts, ridge, True), _gram(class_counts, ridge, False)
+
+
+def _gram(class_counts, ridge, of_classifier):
+    """Return the Gram matrix of the class vectors, or that of the class means."""
+    counts = np.asarray(class_counts, dtype=np.float64)
+    if ridge != 0 or counts.ndim != 1 or not (counts > 0).all() or len(counts) < 2:
+        geometry = seli(class_counts, ridge=ridge, random_state=0)
+        vectors = geometry.classifier if of_classifier else geometry.means
+        return vectors @ vectors.T
+    power = 1 if of_classifier else -1
+    sizes, group, members = np.unique(counts, return_inverse=True, return_counts=True)
+    # The part that is the same for all members of a group ...
+    constant = np.sqrt(members / len(counts))
+    projector = np.eye(len(sizes)) - np.outer(constant, constant)
+    left, values, _ = svd(projector * np.sqrt(sizes))
+    left, values = left[:, :-1] / np.sqrt(members)[:, None], values[:-1]
+    between = (left * values**power) @ left.T
+    # ... and the rest, which is the simplex of the group.
+    within = np.sqrt(sizes) ** power
+    between[np.diag_indices(len(sizes))] -= within / members
+    gram = between[np.ix_(group, group)]
+    gram[np.diag_indices(len(counts))] += within[group]
+    return gram
+
+
+def seli_distance(means, class_counts=None, *, ridge=0.0, vectors="means"):
+    r"""Measure the distance of a Gram matrix from that of SELI geometry.
+
+    Parameters
+    ----------
+    means : array-like of shape (n_classes, n_features) or moments
+        Class means, which are centred, or the vectors of a classifier, which are taken
+        as they are.
+    class_counts : array-like of shape (n_classes,), default=None
+        Class sizes in training. None stands for those of the moments.
+    ridge : float, default=0.0
+        Strength of the regularisation that the network was trained with, as in
+        :func:`~skcollapse.targets.seli`.
+    vectors : {"means", "classifier"}, default="means"
+        What `means` holds.
+
+    Returns
+    -------
+    distance : float
+        Frobenius norm of the difference of the two Gram matrices, each of norm one. For
+        classes of equal size it is :func:`etf_distance`.
+
+    Raises
+    ------
+    ValueError
+        If class sizes are missing, do not fit or are not positive; if there are fewer
+        than two rows or one is not finite; if `ridge` leaves no geometry.
+
+    References
+    ----------
+    .. [1] Thrampoulidis, Kini, Vakilian and Behnia, "Imbalance Trouble: Revisiting
+       Neural-Collapse Geometry", NeurIPS 2022. arXiv:2208.05512, section 5.
+
+    Examples
+    --------
+    >>> from skcollapse.measures import etf_distance, seli_distance
+    >>> from skcollapse.targets import seli
+    >>> counts = [100, 100, 10, 10]
+    >>> W, M = seli(counts, 5, random_state=0)
+    >>> round(seli_distance(3 * M + 1, counts), 12)
+    0.0
+    >>> round(seli_distance(W, counts, vectors="classifier"), 12)
+    0.0
+    >>> round(etf_distance(M), 3)
+    0.472
+    """
+    if vectors not in ("means", "classifier"):
+        raise ValueError(f'vectors must be "means" or "classifier", got {vectors!r}.')
+    rows = class_vectors(means, vectors)
+    counts = class_counts_of(means, class_counts, len(rows))
+    gram = _gram(counts, ridge, vectors == "classifier")
+    if vectors == "classifier":
+        return gram_distance(rows, gram)
+    # With a ridge, the features of the prediction do not sum to zero.
+    return gram_distance(centre(rows), centre(centre(gram).T))
+
+
+def minority_classes(class_counts):
+    """Return which classes are small: below the geometric mean of the extremes.
+
+    Parameters
+    ----------
+    class_counts : array-like of shape (n_classes,)
+        Class sizes, positive.
+
+    Returns
+    -------
+    minority : ndarray of shape (n_classes,), dtype bool
+        None of classes of equal size; the smaller half of a geometric profile.
+
+    Examples
+    --------
+    >>> from skcollapse.measures import minority_classes
+    >>> minority_classes([100, 100, 10, 10])
+    array([False, False,  True,  True])
+    """
+    counts = np.asarray(class_counts, dtype=np.float64)
+    # A margin for rounding: of equal classes, none is small.
+    return counts < np.sqrt(counts.min() * counts.max()) * (1 - 1e-9)
+
+
+def minority_cosine(means, class_counts=None, *, centred=True):
+    r"""Measure the mean cosine of pairs of small classes in excess of :math:`-1/(K-1)`.
+
+    It rises towards :math:`1 + 1/(K-1)` where small classes collapse onto each other.
+
+    Parameters
+    ----------
+    means : array-like of shape (n_classes, n_features) or moments
+        Class means, or the vectors of a classifier.
+    class_counts : array-like of shape (n_classes,), default=None
+        Class sizes in training; :func:`minority_classes` says which are small. None
+        stands for those of the moments.
+    centred : bool, default=True
+        Take off the unweighted mean of the rows first.
+
+    Returns
+    -------
+    excess : float
+        NaN if fewer than two classes are small.
+
+    Raises
+    ------
+    ValueError
+        If class sizes are missing, do not fit or are not positive; if there are fewer
+        than two rows or one is not finite.
+
+    References
+    ----------
+    .. [1] Fang, He, Long and Su, "Exploring Deep Neural Networks via Layer-Peeled
+       Model: Minority Collapse in Imbalanced Training", PNAS 118, 2021.
+       arXiv:2101.12699.
+
+    Examples
+    --------
+    >>> from skcollapse.measures import minority_cosine
+    >>> from skcollapse.targets import seli
+    >>> W, M = seli([100, 100, 10, 10], random_state=0)
+    >>> round(minority_cosine(W, [100, 100, 10, 10]), 3)
+    0.413
+    """
+    rows = class_vectors(means)
+    small = minority_classes(class_counts_of(means, class_counts, len(rows)))
+    if small.sum() < 2:
+        return np.nan
+    units = unit((centre(rows) if centred else rows)[small])
+    return float(pairs(units @ units.T).mean() + 1 / (len(rows) - 1))
+
+
+def norm_ratio(means, class_counts=None, *, centred=True):
+    """Measure the mean length of large classes over that of small ones.
+
+    Parameters
+    ----------
+    means : array-like of shape (n_classes, n_features) or moments
+        Class means, or the vectors of a classifier.
+    class_counts : array-like of shape (n_classes,), default=None
+        Class sizes in training; :func:`minority_classes` says which are small. None
+        stands for those of the moments.
+    centred : bool, default=True
+        Take off the unweighted mean of the rows first.
+
+    Returns
+    -------
+    ratio : float
+        NaN if no class is small.
+
+    Raises
+    ------
+    ValueError
+        If class sizes are missing, do not fit or are not positive; if there are fewer
+        than two rows or one is not finite.
+
+    Examples
+    --------
+    >>> from skcollapse.measures import norm_ratio
+    >>> from skcollapse.targets import seli
+    >>> W, M = seli([100, 100, 10, 10], random_state=0)
+    >>> round(norm_ratio(W, [100, 100, 10, 10]), 3)
+    1.413
+    """
+    rows = class_vectors(means)
+    small = minority_classes(class_counts_of(means, class_counts, len(rows)))
+    if not small.any():
+        return np.nan
+    lengths = np.linalg.norm(centre(rows) if centred else rows, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(lengths[~small].mean() / lengths[small].mean())
