@@ -1,0 +1,134 @@
+"""How far the vectors of a code are from uniform: energies of their cosines.
+
+An energy is a function of the matrix of cosines, so that its gradient in the vectors X is
+``slope @ X`` for a symmetric matrix of slopes with a zero diagonal: the derivatives by
+the cosine of each pair. Arrays may have leading dimensions, one matrix for each start.
+"""
+
+import numpy as np
+
+# Keeps the logarithm of distances that rounding has made zero.
+_TINY = 1e-30
+# Added to the diagonal of Gaussian Gram matrices, well above the rounding of a Cholesky
+# factorisation and well below the eigenvalues at an optimum.
+_JITTER = 1e-12
+
+
+def _empty_diagonal(matrices):
+    """Set the diagonals to zero, in place."""
+    index = np.arange(matrices.shape[-1])
+    matrices[..., index, index] = 0
+    return matrices
+
+
+class RieszEnergy:
+    r"""Power mean of the inverse distances, :math:`\log M_s(1/\lVert x - x'\rVert)`.
+
+    That is :math:`\frac1s \log` of the mean Riesz energy of a pair for :math:`s > 0`
+    and the mean logarithmic energy for :math:`s = 0`. With :math:`s \to \infty` it
+    tends to the logarithm of the inverse smallest distance, without overflow.
+    """
+
+    def __init__(self, s):
+        self.s = s
+
+    def _squares(self, cosines):
+        """Squared distances; infinite ones on the diagonal are no pairs."""
+        squares = np.maximum(2 - 2 * cosines, _TINY)
+        index = np.arange(squares.shape[-1])
+        squares[..., index, index] = np.inf
+        return squares
+
+    def _pull(self, squares):
+        """Value, and the share of each pair in the mean, by which it weighs."""
+        n_pairs = squares.shape[-1] * (squares.shape[-1] - 1)
+        if self.s == 0:
+            index = np.arange(squares.shape[-1])
+            finite = squares.copy()
+            finite[..., index, index] = 1
+            value = -0.5 * np.log(finite).sum((-2, -1)) / n_pairs
+            return value, np.full(squares.shape, 2 / n_pairs)
+        closest = squares.min((-2, -1), keepdims=True)
+        # Relative to the closest pair no power exceeds one.
+        share = (squares / closest) ** (-self.s / 2)
+        total = share.sum((-2, -1), keepdims=True)
+        share *= 2 / total
+        value = np.log(total / n_pairs) / self.s - 0.5 * np.log(closest)
+        return value[..., 0, 0], share
+
+    def value(self, cosines):
+        """Return the energy of each matrix of cosines."""
+        return self._pull(self._squares(cosines))[0]
+
+    def value_and_slope(self, cosines):
+        """Return the energy and its derivative by the cosine of each pair."""
+        squares = self._squares(cosines)
+        value, share = self._pull(squares)
+        share /= squares
+        return value, share
+
+    def slope_change(self, cosines):
+        """Return a function from a change of the cosines to that of the slopes."""
+        squares = self._squares(cosines)
+        slope = self._pull(squares)[1] / squares
+
+        def change(cosine_change):
+            relative = cosine_change / squares
+            # Each pair counts twice in a sum over the matrix.
+            common = self.s * np.sum(slope * cosine_change) / 2
+            return slope * ((self.s + 2) * relative - common)
+
+        return change
+
+
+class GaussianLogDeterminant:
+    r"""Minus the mean log-eigenvalue of the Gram matrix of a Gaussian kernel.
+
+    .. math:: -\tfrac1K \log\det G, \qquad
+              G_{ij} = \exp(-\varepsilon^2 \lVert x_i - x_j \rVert^2).
+    """
+
+    def __init__(self, epsilon):
+        self.rate = 2 * epsilon**2
+
+    def _kernel(self, cosines):
+        index = np.arange(cosines.shape[-1])
+        kernel = np.exp(self.rate * (cosines - 1))
+        kernel[..., index, index] = 1 + _JITTER
+        return kernel
+
+    def _factor(self, cosines):
+        kernel = self._kernel(cosines)
+        root = np.linalg.cholesky(kernel)
+        diagonal = np.diagonal(root, axis1=-2, axis2=-1)
+        return kernel, root, -2 * np.log(diagonal).mean(-1)
+
+    def value(self, cosines):
+        """Return the energy of each matrix of cosines."""
+        return self._factor(cosines)[2]
+
+    def _inverse(self, root):
+        half = np.linalg.inv(root)
+        return half.swapaxes(-2, -1) @ half
+
+    def value_and_slope(self, cosines):
+        """Return the energy and its derivative by the cosine of each pair."""
+        kernel, root, value = self._factor(cosines)
+        factor = -2 * self.rate / cosines.shape[-1]
+        return value, _empty_diagonal(factor * kernel * self._inverse(root))
+
+    def slope_change(self, cosines):
+        """Return a function from a change of the cosines to that of the slopes."""
+        kernel, root, _ = self._factor(cosines)
+        inverse = self._inverse(root)
+        factor = -2 * self.rate / cosines.shape[-1]
+        kernel_slope = _empty_diagonal(self.rate * kernel)
+
+        def change(cosine_change):
+            kernel_change = kernel_slope * cosine_change
+            inverse_change = -inverse @ kernel_change @ inverse
+            return _empty_diagonal(
+                factor * (kernel_change * inverse + kernel * inverse_change)
+            )
+
+        return change
