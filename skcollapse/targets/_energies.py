@@ -34,7 +34,9 @@ class RieszEnergy:
 
     def _squares(self, cosines):
         """Squared distances; infinite ones on the diagonal are no pairs."""
-        squares = np.maximum(2 - 2 * cosines, _TINY)
+        squares = -2 * cosines
+        squares += 2
+        np.maximum(squares, _TINY, out=squares)
         index = np.arange(squares.shape[-1])
         squares[..., index, index] = np.inf
         return squares
@@ -50,7 +52,8 @@ class RieszEnergy:
             return value, np.full(squares.shape, 2 / n_pairs)
         closest = squares.min((-2, -1), keepdims=True)
         # Relative to the closest pair no power exceeds one.
-        share = (squares / closest) ** (-self.s / 2)
+        share = squares / closest
+        np.power(share, -self.s / 2, out=share)
         total = share.sum((-2, -1), keepdims=True)
         share *= 2 / total
         value = np.log(total / n_pairs) / self.s - 0.5 * np.log(closest)

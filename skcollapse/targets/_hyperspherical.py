@@ -11,23 +11,30 @@ from skcollapse.targets._frames import check_n_classes, haar_frame
 from skcollapse.targets._geometry import ClassGeometry
 from skcollapse.targets._known_codes import is_known_optimum, symmetric_code
 from skcollapse.targets._max_min import sharpen
-from skcollapse.targets._sphere import minimise, polish
+from skcollapse.targets._lbfgs import minimise
+from skcollapse.targets._sphere import cosines_of
 from skcollapse.targets._starts import starts
+from skcollapse.targets._trust_region import polish
 
 # What "auto" spends: pairs of classes over all starts, and the number of starts.
 _AUTO_PAIRS = 400_000
-_AUTO_STARTS = 64
-# Longest gradient, relative to 1/K, at which a start has converged.
-_TOLERANCE = 1e-6
-_MAX_ITER = 1000
-# Exponents through which the Riesz energy becomes the minimum distance. From low ones
-# all starts would end where the energy is lowest, which is somewhere else.
-_EXPONENTS = [64.0, 256.0, 1024.0, 4096.0]
+_AUTO_STARTS = 128
+# The search, from all starts: its iterations, and the longest gradient relative to 1/K
+# below which a start is clear enough to be compared.
+_SEARCH_ITER = 300
+_SEARCH_TOLERANCE = 1e-3
 _ANNEALING_ITER = 100
-_ANNEALING_TOLERANCE = 1e-3
-# The codes that are sharpened, and the variables up to which that is affordable.
-_N_SHARPENED = 8
-_MAX_VARIABLES = 1000
+# Codes that are polished, and what that may cost in pairs of classes.
+_N_POLISHED = 6
+_POLISH_PAIRS = 3e8
+# Exponents through which the Riesz energy becomes the minimum distance. A low one to
+# begin with leads to codes of low energy, a high one to more varied codes: the starts
+# share three of them.
+_FIRST_EXPONENTS = (4.0, 16.0, 64.0)
+_SEARCH_EXPONENT = 1024.0
+_POLISH_EXPONENTS = [4.0**power for power in range(6, 11)]
+# Variables up to which linear programs are affordable.
+_MAX_VARIABLES = 300
 
 
 def _check(n_classes, n_components, criterion, s, n_init):
@@ -56,8 +63,15 @@ def _check(n_classes, n_components, criterion, s, n_init):
 
 
 def _spacing(n_classes, n_components):
-    """About half the distance to the next of K points, up to a constant factor."""
+    """Return the distance between neighbours, up to a constant factor."""
     return n_classes ** (-1 / (n_components - 1))
+
+
+def _best_few(codes, values):
+    """Return the codes with the least values, the best of those that almost agree."""
+    order = np.argsort(values, kind="stable")
+    _, first = np.unique(values[order].round(5), return_index=True)
+    return codes[order[first[:_N_POLISHED]]]
 
 
 def _least_energy(energy, codes):
@@ -65,39 +79,55 @@ def _least_energy(energy, codes):
     codes, values = minimise(
         energy,
         codes,
-        max_iter=_MAX_ITER,
-        tol=_TOLERANCE,
+        max_iter=_SEARCH_ITER,
+        tol=_SEARCH_TOLERANCE,
         first_step=_spacing(n_classes, n_components),
     )
-    return polish(energy, codes[values.argmin()])
+    codes = _best_few(codes, values)
+    max_products = int(_POLISH_PAIRS / n_classes**2 / len(codes))
+    codes = np.stack([polish(energy, code, max_products) for code in codes])
+    return codes[energy.value(cosines_of(codes)).argmin()]
 
 
-def _smallest_distance(codes):
-    cosines = codes @ codes.swapaxes(-2, -1)
+def _largest_cosine(codes):
+    cosines = cosines_of(codes)
     index = np.arange(codes.shape[-2])
     cosines[..., index, index] = -1
-    return np.sqrt(2 - 2 * cosines.max((-2, -1)))
+    return cosines.max((-2, -1))
+
+
+def _anneal(codes, exponent):
+    """Raise the exponent of the Riesz energy; return codes and their last energies."""
+    step = _spacing(*codes.shape[1:])
+    while exponent <= _SEARCH_EXPONENT:
+        codes, values = minimise(
+            RieszEnergy(exponent),
+            codes,
+            max_iter=_ANNEALING_ITER,
+            tol=_SEARCH_TOLERANCE,
+            first_step=step,
+        )
+        exponent, step = 4 * exponent, step / 4
+    return codes, values
 
 
 def _largest_separation(codes):
     n_classes, n_components = codes.shape[1:]
-    step = _spacing(n_classes, n_components)
-    for exponent in _EXPONENTS:
-        codes, _ = minimise(
-            RieszEnergy(exponent),
-            codes,
-            max_iter=_ANNEALING_ITER,
-            tol=_ANNEALING_TOLERANCE,
-            first_step=step,
-        )
-        step /= 4
-    separation = _smallest_distance(codes)
-    if n_classes * (n_components - 1) > _MAX_VARIABLES:
-        return codes[separation.argmax()]
-    # The best of each kind: starts that found the same code agree to this rounding.
-    _, first = np.unique((-separation).round(7), return_index=True)
-    candidates = np.stack([sharpen(codes[i]) for i in first[:_N_SHARPENED]])
-    return candidates[_smallest_distance(candidates).argmax()]
+    groups = len(_FIRST_EXPONENTS)
+    annealed = [
+        _anneal(codes[first::groups], exponent)
+        for first, exponent in enumerate(_FIRST_EXPONENTS[: len(codes)])
+    ]
+    codes, values = (np.concatenate(parts) for parts in zip(*annealed, strict=True))
+    codes = _best_few(codes, values)
+    share = len(codes) * len(_POLISH_EXPONENTS)
+    max_products = int(_POLISH_PAIRS / n_classes**2 / share)
+    for exponent in _POLISH_EXPONENTS:
+        energy = RieszEnergy(exponent)
+        codes = np.stack([polish(energy, code, max_products) for code in codes])
+    if n_classes * (n_components - 1) <= _MAX_VARIABLES:
+        codes = np.stack([sharpen(code) for code in codes])
+    return codes[_largest_cosine(codes).argmin()]
 
 
 def hyperspherical_code(

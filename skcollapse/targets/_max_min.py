@@ -6,7 +6,7 @@ from scipy.sparse import csr_matrix
 
 from skcollapse.targets._sphere import retract
 
-_MAX_STEPS = 60
+_MAX_STEPS = 40
 # A linear program is solved to 1e-7 of the radius of its box: a gain below this share
 # is none, and a radius below the other leaves an error below rounding.
 _NO_GAIN = 1e-6
@@ -125,5 +125,8 @@ def sharpen(points):
         gain = cosines.max() - moved_cosines.max()
         if gain > 0:
             points, cosines = moved, moved_cosines
-        radius *= 2 if gain > promised / 2 else 0.25
+        if gain > 0.9 * promised:
+            radius *= 2
+        elif gain < 0.5 * promised:
+            radius *= 0.25
     return points
