@@ -6,6 +6,7 @@ that in `TARGETS`: the conformance tests go through the registry.
 """
 
 from skcollapse.targets import _etf, _hyperspherical, _seli
+from skcollapse.targets._assignment import assign_code, class_similarity
 from skcollapse.targets._etf import simplex_etf
 from skcollapse.targets._geometry import ClassGeometry
 from skcollapse.targets._hyperspherical import hyperspherical_code
@@ -15,6 +16,8 @@ from skcollapse.targets._seli import seli
 __all__ = [
     "TARGETS",
     "ClassGeometry",
+    "assign_code",
+    "class_similarity",
     "hyperspherical_code",
     "nearest_etf",
     "seli",

@@ -1,14 +1,18 @@
 """How far the vectors of a code are from uniform: energies of their cosines.
 
-An energy is a function of the matrix of cosines, so that its gradient in the vectors X is
-``slope @ X`` for a symmetric matrix of slopes with a zero diagonal: the derivatives by
-the cosine of each pair. Arrays may have leading dimensions, one matrix for each start.
+An energy is a function of the matrix of cosines, so that its gradient in the vectors X
+is ``slope @ X`` for a symmetric matrix of slopes with a zero diagonal, the derivatives
+by the cosine of each pair. Arrays may have leading dimensions, one matrix for each
+start.
 """
 
 import numpy as np
+from scipy.linalg import cholesky
+from scipy.linalg.lapack import dpotri
 
 # Keeps the logarithm of distances that rounding has made zero.
 _TINY = 1e-30
+_SMALLEST_LOG = -300.0
 # Added to the diagonal of Gaussian Gram matrices, well above the rounding of a Cholesky
 # factorisation and well below the eigenvalues at an optimum.
 _JITTER = 1e-12
@@ -51,9 +55,12 @@ class RieszEnergy:
             value = -0.5 * np.log(finite).sum((-2, -1)) / n_pairs
             return value, np.full(squares.shape, 2 / n_pairs)
         closest = squares.min((-2, -1), keepdims=True)
-        # Relative to the closest pair no power exceeds one.
-        share = squares / closest
-        np.power(share, -self.s / 2, out=share)
+        # Relative to the closest pair, so that no power exceeds one.
+        share = np.log(squares / closest)
+        share *= -self.s / 2
+        # Shares too small to matter, but not so small that arithmetic slows down.
+        np.maximum(share, _SMALLEST_LOG, out=share)
+        np.exp(share, out=share)
         total = share.sum((-2, -1), keepdims=True)
         share *= 2 / total
         value = np.log(total / n_pairs) / self.s - 0.5 * np.log(closest)
@@ -94,36 +101,33 @@ class GaussianLogDeterminant:
     def __init__(self, epsilon):
         self.rate = 2 * epsilon**2
 
-    def _kernel(self, cosines):
-        index = np.arange(cosines.shape[-1])
+    def _solve(self, cosines):
+        """Return kernel matrices, their inverses and the energies."""
         kernel = np.exp(self.rate * (cosines - 1))
+        index = np.arange(cosines.shape[-1])
         kernel[..., index, index] = 1 + _JITTER
-        return kernel
-
-    def _factor(self, cosines):
-        kernel = self._kernel(cosines)
-        root = np.linalg.cholesky(kernel)
-        diagonal = np.diagonal(root, axis1=-2, axis2=-1)
-        return kernel, root, -2 * np.log(diagonal).mean(-1)
+        inverse = np.empty_like(kernel)
+        value = np.empty(kernel.shape[:-2])
+        for start in np.ndindex(value.shape):
+            root = cholesky(kernel[start], lower=True, check_finite=False)
+            value[start] = -2 * np.log(np.diagonal(root)).mean()
+            lower, _ = dpotri(root, lower=1)
+            inverse[start] = np.tril(lower) + np.tril(lower, -1).T
+        return kernel, inverse, value
 
     def value(self, cosines):
         """Return the energy of each matrix of cosines."""
-        return self._factor(cosines)[2]
-
-    def _inverse(self, root):
-        half = np.linalg.inv(root)
-        return half.swapaxes(-2, -1) @ half
+        return self._solve(cosines)[2]
 
     def value_and_slope(self, cosines):
         """Return the energy and its derivative by the cosine of each pair."""
-        kernel, root, value = self._factor(cosines)
+        kernel, inverse, value = self._solve(cosines)
         factor = -2 * self.rate / cosines.shape[-1]
-        return value, _empty_diagonal(factor * kernel * self._inverse(root))
+        return value, _empty_diagonal(factor * kernel * inverse)
 
     def slope_change(self, cosines):
         """Return a function from a change of the cosines to that of the slopes."""
-        kernel, root, _ = self._factor(cosines)
-        inverse = self._inverse(root)
+        kernel, inverse, _ = self._solve(cosines)
         factor = -2 * self.rate / cosines.shape[-1]
         kernel_slope = _empty_diagonal(self.rate * kernel)
 

@@ -2,14 +2,13 @@
 
 For Riesz energies (s >= 0, the logarithmic one included) and for the minimum distance,
 the regular polygons, simplices, cross-polytopes, the icosahedron, the 600-cell and the
-successive kissing configurations of E8 are optimal [1]_. For the minimum distance alone,
+successive kissing configurations of E8 are optimal [1]_. For the minimum distance alone
 so are sets of mutually orthogonal simplices (K <= 2d) [2]_ and the 24-cell [3]_.
 
 .. [1] Cohn and Kumar, "Universally optimal distribution of points on spheres", J. Amer.
    Math. Soc. 20 (2007), Theorem 1.2 and Table 1. arXiv:math/0607446.
 .. [2] Rankin, "The closest packing of spherical caps in n dimensions", Proc. Glasgow
-   Math. Assoc. 2 (1955): no 2d or fewer, but more than d + 1, points are all at
-   obtuse angles.
+   Math. Assoc. 2 (1955): more than d + 1 points are not all at obtuse angles.
 .. [3] de Laat, Leijenhorst and de Muinck Keizer, "Optimality and uniqueness of the D4
    root system", 2024. arXiv:2404.18794.
 """
@@ -43,7 +42,9 @@ def orthogonal_simplices(n_classes, n_components):
     They are simplices in K - d mutually orthogonal subspaces of dimensions as equal as
     can be. One of them for each axis is the cross-polytope.
     """
-    sizes = [len(part) for part in np.array_split(range(n_classes), n_classes - n_components)]
+    sizes = [
+        len(part) for part in np.array_split(range(n_classes), n_classes - n_components)
+    ]
     return block_diag(*(_simplex(size) for size in sizes))
 
 
@@ -130,9 +131,7 @@ def symmetric_code(n_classes, n_components):
 def is_known_optimum(n_classes, n_components, criterion):
     """Whether `symmetric_code` is the optimum, by a proof in the literature."""
     size = n_classes, n_components
-    universal = (
-        n_components == 2 or n_classes == 2 * n_components or size in _UNIVERSAL
-    )
+    universal = n_components == 2 or n_classes == 2 * n_components or size in _UNIVERSAL
     return {
         "mhe": universal,
         "mhs": universal or n_classes < 2 * n_components or size == (24, 4),

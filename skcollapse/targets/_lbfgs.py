@@ -106,12 +106,12 @@ def minimise(energy, points, *, max_iter, tol, first_step):
     value, gradient = value_and_gradient(energy, points)
     best, best_value = points.copy(), value.copy()
     alive = np.arange(len(points))
+    length = np.ones(len(points))
     limit = first_step
     memory = []
     for _ in range(max_iter):
         going = _longest(gradient) * n_classes > tol
-        if memory:
-            going &= length > 0
+        going &= length > 0
         if not going.all():
             alive, points, value = alive[going], points[going], value[going]
             gradient = gradient[going]

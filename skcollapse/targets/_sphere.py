@@ -1,7 +1,7 @@
 """Points on a product of spheres: tangent steps, and the gradient of an energy there.
 
-The arrays have the shape (..., K, d), with K unit vectors for each start. Steps are taken
-in the tangent spaces and carried back by normalising, which is a retraction.
+The arrays have the shape (..., K, d), with K unit vectors for each start. Steps are
+taken in the tangent spaces and carried back by normalising, which is a retraction.
 """
 
 import numpy as np

@@ -49,8 +49,8 @@ def _truncated_cg(model, radius, max_products):
     """Minimise the quadratic model within the radius, after Steihaug and Toint.
 
     Returns the step, the fall that the model promises and the number of products. The
-    rotations of the whole code are in the null space of the Hessian; as the gradient has
-    no part in them, they stay out of the step.
+    rotations of the whole code are in the null space of the Hessian; as the gradient
+    has no part in them, they stay out of the step.
     """
     product = model.hessian()
     step = np.zeros_like(model.gradient)
@@ -60,7 +60,9 @@ def _truncated_cg(model, radius, max_products):
     square = dot(residual, residual)
     # Superlinear convergence, and not more work than that.
     goal = model.norm * min(0.1, np.sqrt(model.norm))
-    for n_products in range(1, min(max_products, step.size) + 1):
+    n_products = 0
+    while n_products < min(max_products, step.size):
+        n_products += 1
         moved = product(direction)
         curvature = dot(direction, moved)
         length = square / curvature if curvature > 0 else np.inf
