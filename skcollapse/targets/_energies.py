@@ -46,24 +46,32 @@ class RieszEnergy:
         return squares
 
     def _pull(self, squares):
-        """Value, and the share of each pair in the mean, by which it weighs."""
+        """Value, and twice the share of each pair in the mean of the powers."""
         n_pairs = squares.shape[-1] * (squares.shape[-1] - 1)
-        if self.s == 0:
-            index = np.arange(squares.shape[-1])
-            finite = squares.copy()
-            finite[..., index, index] = 1
-            value = -0.5 * np.log(finite).sum((-2, -1)) / n_pairs
-            return value, np.full(squares.shape, 2 / n_pairs)
         closest = squares.min((-2, -1), keepdims=True)
         # Relative to the closest pair, so that no power exceeds one.
-        share = np.log(squares / closest)
-        share *= -self.s / 2
-        # Shares too small to matter, but not so small that arithmetic slows down.
-        np.maximum(share, _SMALLEST_LOG, out=share)
-        np.exp(share, out=share)
-        total = share.sum((-2, -1), keepdims=True)
-        share *= 2 / total
-        value = np.log(total / n_pairs) / self.s - 0.5 * np.log(closest)
+        power = np.log(squares / closest)
+        _empty_diagonal(power)
+        power *= -0.5
+        if self.s == 0:
+            value = power.sum((-2, -1), keepdims=True) / n_pairs
+            share = np.ones_like(squares)
+        elif self.s < 1:
+            # The mean is near one: its logarithm, from the difference.
+            power *= self.s
+            excess = np.expm1(power).sum((-2, -1), keepdims=True) / n_pairs
+            value = np.log1p(excess) / self.s
+            share = np.exp(power)
+        else:
+            power *= self.s
+            # Too small to matter, but not so small that arithmetic slows down.
+            np.maximum(power, _SMALLEST_LOG, out=power)
+            share = _empty_diagonal(np.exp(power))
+            mean = share.sum((-2, -1), keepdims=True) / n_pairs
+            value = np.log(mean) / self.s
+        _empty_diagonal(share)
+        share *= 2 / share.sum((-2, -1), keepdims=True)
+        value -= 0.5 * np.log(closest)
         return value[..., 0, 0], share
 
     def value(self, cosines):

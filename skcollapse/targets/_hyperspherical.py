@@ -192,8 +192,8 @@ def hyperspherical_code(
     For :math:`K \leq d + 1` the simplex is optimal under every criterion. Other codes
     are returned in closed form where a proof exists: for "mhe" and "mhs", regular
     polygons, the cross-polytope at :math:`K = 2d` and the sharp codes with (K, d) =
-    (12, 3), (120, 4), (240, 8), (56, 7), (27, 6), (16, 5), (10, 4) [3]_; for "mhs" also
-    orthogonal simplices for :math:`K < 2d` [4]_, and the 24-cell.
+    (12, 3), (120, 4), (240, 8), (56, 7), (27, 6) and (16, 5) [3]_; for "mhs" also
+    orthogonal simplices for :math:`K < 2d` [4]_, and (24, 4) and (10, 4).
 
     All else is a search: from each start by L-BFGS on the product of spheres, the
     best few then by a Riemannian trust region with exact Hessian products, to machine

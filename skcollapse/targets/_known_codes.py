@@ -2,8 +2,9 @@
 
 For Riesz energies (s >= 0, the logarithmic one included) and for the minimum distance,
 the regular polygons, simplices, cross-polytopes, the icosahedron, the 600-cell and the
-successive kissing configurations of E8 are optimal [1]_. For the minimum distance alone
-so are sets of mutually orthogonal simplices (K <= 2d) [2]_ and the 24-cell [3]_.
+kissing configurations of E8 in 8, 7, 6 and 5 dimensions are optimal [1]_. For the
+minimum distance alone, so are sets of mutually orthogonal simplices (K <= 2d) [2]_, the
+24-cell [3]_ and the ten points in four dimensions that are next in the line of E8 [4]_.
 
 .. [1] Cohn and Kumar, "Universally optimal distribution of points on spheres", J. Amer.
    Math. Soc. 20 (2007), Theorem 1.2 and Table 1. arXiv:math/0607446.
@@ -11,6 +12,8 @@ so are sets of mutually orthogonal simplices (K <= 2d) [2]_ and the 24-cell [3]_
    Math. Assoc. 2 (1955): more than d + 1 points are not all at obtuse angles.
 .. [3] de Laat, Leijenhorst and de Muinck Keizer, "Optimality and uniqueness of the D4
    root system", 2024. arXiv:2404.18794.
+.. [4] Bachoc and Vallentin, "Optimality and uniqueness of the (4, 10, 1/6) spherical
+   code", J. Combin. Theory Ser. A 116 (2009). arXiv:0708.3947.
 """
 
 from functools import partial
@@ -108,6 +111,9 @@ _UNIVERSAL = {
     (56, 7): partial(_e8_kissing, 7),
     (27, 6): partial(_e8_kissing, 6),
     (16, 5): partial(_e8_kissing, 5),
+}
+_FARTHEST = {
+    (24, 4): _cell_24,
     (10, 4): partial(_e8_kissing, 4),
 }
 
@@ -115,17 +121,14 @@ _UNIVERSAL = {
 def symmetric_code(n_classes, n_components):
     """Return a highly symmetric code of this size, or None.
 
-    Universally optimal ones come first. With more points than d + 1.
+    With more points than ``n_components + 1``.
     """
     if n_components == 2:
         return polygon(n_classes)
     if n_classes <= 2 * n_components:
         return orthogonal_simplices(n_classes, n_components)
-    if (n_classes, n_components) == (24, 4):
-        return _cell_24()
-    if (n_classes, n_components) in _UNIVERSAL:
-        return _UNIVERSAL[n_classes, n_components]()
-    return None
+    code = (_UNIVERSAL | _FARTHEST).get((n_classes, n_components))
+    return code and code()
 
 
 def is_known_optimum(n_classes, n_components, criterion):
@@ -134,6 +137,6 @@ def is_known_optimum(n_classes, n_components, criterion):
     universal = n_components == 2 or n_classes == 2 * n_components or size in _UNIVERSAL
     return {
         "mhe": universal,
-        "mhs": universal or n_classes < 2 * n_components or size == (24, 4),
+        "mhs": universal or n_classes < 2 * n_components or size in _FARTHEST,
         "mgd": False,
     }[criterion]
