@@ -146,10 +146,26 @@ def test_etf_number_of_classes(n_classes):
 
 
 @pytest.mark.parametrize("n_components", [3, 0, 4.0, "4", True])
-def test_dimension_too_small(n_components, build):
+@pytest.mark.parametrize("target", ["etf", "seli"])
+def test_dimension_too_small(n_components, target):
     message = rf"n_components .* n_classes - 1 = 4, got {n_components!r}.*Pass None"
     with pytest.raises(ValueError, match=message):
+        TARGETS[target]([1] * 5, n_components, 0)
+
+
+@pytest.mark.parametrize("n_components", [0, 4.0, "4", True])
+def test_every_target_wants_a_whole_number_of_dimensions(n_components, build):
+    message = rf"n_components must be an integer .* got {n_components!r}"
+    with pytest.raises(ValueError, match=message):
         build([1] * 5, n_components, 0)
+
+
+def test_hyperspherical_target_in_fewer_dimensions():
+    geometry = TARGETS["hyperspherical"]([9, 4, 2, 1, 1], 2, 0)
+    assert geometry.classifier.shape == (5, 2)
+    assert_array_equal(*geometry)
+    nearest = np.sort(cosines(geometry.means), axis=1)[:, -2]
+    assert_allclose(nearest, np.cos(2 * np.pi / 5))
 
 
 # SELI

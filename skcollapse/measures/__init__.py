@@ -22,6 +22,7 @@ from skcollapse.measures.imbalance import (
     seli_distance,
     seli_grams,
 )
+from skcollapse.measures.one_vs_rest_margin import one_vs_rest_margin
 from skcollapse.measures.uniformity import min_angle, uniformity
 from skcollapse.measures.variability import cdnv, class_nc1, nc1, nc1_trace_ratio, vci
 
@@ -40,6 +41,7 @@ __all__ = [
     "nc5",
     "ncc_agreement",
     "norm_ratio",
+    "one_vs_rest_margin",
     "self_duality",
     "self_duality_cosine",
     "seli_distance",

@@ -1,5 +1,7 @@
 """How evenly directions spread over the sphere."""
 
+from numbers import Real
+
 import numpy as np
 
 from skcollapse.measures._inputs import (
@@ -51,7 +53,7 @@ def uniformity(vectors, s=0.0):
     >>> uniformity(np.array([[1.0, 0.0], [-2.0, 0.0]]), s=1.0)
     0.5
     """
-    if not 0 <= s < np.inf:
+    if not (isinstance(s, Real) and 0 <= s < np.inf):
         raise ValueError(f"s must be a finite number of at least 0, got {s!r}.")
     squares = pair_distances(unit(class_vectors(vectors, "vectors")))
     with np.errstate(divide="ignore"):

@@ -5,15 +5,27 @@ file of its own with a ``build(class_counts, n_components, random_state)`` and e
 that in `TARGETS`: the conformance tests go through the registry.
 """
 
-from skcollapse.targets import _etf, _seli
+from skcollapse.targets import _etf, _hyperspherical, _seli
+from skcollapse.targets._assignment import assign_code, class_similarity
 from skcollapse.targets._etf import simplex_etf
 from skcollapse.targets._geometry import ClassGeometry
+from skcollapse.targets._hyperspherical import hyperspherical_code
 from skcollapse.targets._procrustes import nearest_etf
 from skcollapse.targets._seli import seli
 
-__all__ = ["TARGETS", "ClassGeometry", "nearest_etf", "seli", "simplex_etf"]
+__all__ = [
+    "TARGETS",
+    "ClassGeometry",
+    "assign_code",
+    "class_similarity",
+    "hyperspherical_code",
+    "nearest_etf",
+    "seli",
+    "simplex_etf",
+]
 
 TARGETS = {
     "etf": _etf.build,
     "seli": _seli.build,
+    "hyperspherical": _hyperspherical.build,
 }

@@ -61,18 +61,22 @@ def to_coordinates(rows):
     return _reflect(np.array(rows, dtype=np.float64))[1:]
 
 
-def centred_frame(n_classes, n_components, random_state):
-    """Draw F of shape (K, d) with F F^T = I - 11^T/K, Haar-uniformly.
-
-    Every target is a K x K matrix times such a frame, so equal seeds give targets
-    that are turned alike.
-    """
-    gaussian = random_state.standard_normal((n_classes - 1, n_components))
+def haar_frame(n_rows, n_components, random_state):
+    """Draw orthonormal rows, Haar-uniformly."""
+    gaussian = random_state.standard_normal((n_rows, n_components))
     # The transpose is in the column order of LAPACK: the factorisation overwrites it.
     frame, triangle = qr(
         gaussian.T, mode="economic", overwrite_a=True, check_finite=False
     )
     # QR alone is not Haar-uniform: LAPACK chooses the signs of the diagonal.
     frame *= np.copysign(1.0, np.diagonal(triangle))
-    del gaussian, triangle
-    return from_coordinates(frame.T)
+    return frame.T
+
+
+def centred_frame(n_classes, n_components, random_state):
+    """Draw F of shape (K, d) with F F^T = I - 11^T/K, Haar-uniformly.
+
+    Every target is a K x K matrix times such a frame, so equal seeds give targets
+    that are turned alike.
+    """
+    return from_coordinates(haar_frame(n_classes - 1, n_components, random_state))

@@ -1,0 +1,142 @@
+"""Codes that are known to be the most uniform ones of their size and dimension.
+
+For Riesz energies (s >= 0, the logarithmic one included) and for the minimum distance,
+the regular polygons, simplices, cross-polytopes, the icosahedron, the 600-cell and the
+kissing configurations of E8 in 8, 7, 6 and 5 dimensions are optimal [1]_. For the
+minimum distance alone, so are sets of mutually orthogonal simplices (K <= 2d) [2]_, the
+24-cell [3]_ and the ten points in four dimensions that are next in the line of E8 [4]_.
+
+.. [1] Cohn and Kumar, "Universally optimal distribution of points on spheres", J. Amer.
+   Math. Soc. 20 (2007), Theorem 1.2 and Table 1. arXiv:math/0607446.
+.. [2] Rankin, "The closest packing of spherical caps in n dimensions", Proc. Glasgow
+   Math. Assoc. 2 (1955): more than d + 1 points are not all at obtuse angles.
+.. [3] de Laat, Leijenhorst and de Muinck Keizer, "Optimality and uniqueness of the D4
+   root system", 2024. arXiv:2404.18794.
+.. [4] Bachoc and Vallentin, "Optimality and uniqueness of the (4, 10, 1/6) spherical
+   code", J. Combin. Theory Ser. A 116 (2009). arXiv:0708.3947.
+"""
+
+from functools import partial
+from itertools import permutations, product
+
+import numpy as np
+from scipy.linalg import block_diag, svd
+
+from skcollapse.targets._frames import from_coordinates
+
+_GOLDEN = (1 + np.sqrt(5)) / 2
+_SIGNS = list(product([-1, 1], repeat=2))
+
+
+def polygon(n_classes):
+    """Return the regular polygon in the plane."""
+    angles = 2 * np.pi / n_classes * np.arange(n_classes)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def _simplex(n_classes):
+    simplex = from_coordinates(np.eye(n_classes - 1))
+    return simplex * np.sqrt(n_classes / (n_classes - 1))
+
+
+def orthogonal_simplices(n_classes, n_components):
+    """Return K <= 2d unit vectors with no positive cosine, d + 2 <= K.
+
+    They are simplices in K - d mutually orthogonal subspaces of dimensions as equal as
+    can be. One of them for each axis is the cross-polytope.
+    """
+    sizes = [
+        len(part) for part in np.array_split(range(n_classes), n_classes - n_components)
+    ]
+    return block_diag(*(_simplex(size) for size in sizes))
+
+
+def _icosahedron():
+    corners = [
+        np.roll([0, one, two * _GOLDEN], shift)
+        for shift in range(3)
+        for one, two in _SIGNS
+    ]
+    return np.array(corners) / np.sqrt(1 + _GOLDEN**2)
+
+
+def _cell_24():
+    """Return the roots of D4: all signs and places of two ones."""
+    roots = [np.roll((a, b, 0, 0), shift) for shift in range(4) for a, b in _SIGNS]
+    roots += [np.roll((a, 0, b, 0), shift) for shift in range(2) for a, b in _SIGNS]
+    return np.array(roots) / np.sqrt(2)
+
+
+def _cell_600():
+    """Return the icosians: 8 + 16 + 96 unit quaternions."""
+    even = [p for p in permutations(range(4)) if np.linalg.det(np.eye(4)[list(p)]) > 0]
+    icosians = [
+        np.array([a * _GOLDEN, b, c / _GOLDEN, 0])[list(order)] / 2
+        for a, b, c in product([-1, 1], repeat=3)
+        for order in even
+    ]
+    axes = np.vstack([np.eye(4), -np.eye(4)])
+    halves = np.array(list(product([-0.5, 0.5], repeat=4)))
+    return np.vstack([axes, halves, icosians])
+
+
+def _e8_kissing(n_components):
+    """Return the roots of E8 or, in lower dimensions, the nearest to one of the last.
+
+    240 points in 8 dimensions, 56 in 7, 27 in 6, 16 in 5 and 10 in 4.
+    """
+    pairs = [(i, j) for i in range(8) for j in range(i)]
+    points = np.zeros((240, 8))
+    signed = [(i, j, a, b) for i, j in pairs for a, b in _SIGNS]
+    for row, (i, j, a, b) in enumerate(signed):
+        points[row, [i, j]] = a, b
+    halves = np.array(list(product([-0.5, 0.5], repeat=8)))
+    points[len(signed) :] = halves[(halves < 0).sum(axis=1) % 2 == 0]
+    points /= np.sqrt(2)
+    for dimension in range(7, n_components - 1, -1):
+        cosines = points[1:] @ points[0]
+        nearest = points[1:][np.isclose(cosines, cosines.max())]
+        nearest = nearest - nearest.mean(axis=0)
+        # Coordinates in the subspace that they span, on the unit sphere.
+        left, sizes, _ = svd(nearest, full_matrices=False)
+        points = left[:, :dimension] * sizes[:dimension]
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+    return points
+
+
+_UNIVERSAL = {
+    (12, 3): _icosahedron,
+    (120, 4): _cell_600,
+    (240, 8): partial(_e8_kissing, 8),
+    (56, 7): partial(_e8_kissing, 7),
+    (27, 6): partial(_e8_kissing, 6),
+    (16, 5): partial(_e8_kissing, 5),
+}
+_FARTHEST = {
+    (24, 4): _cell_24,
+    (10, 4): partial(_e8_kissing, 4),
+}
+
+
+def symmetric_code(n_classes, n_components):
+    """Return a highly symmetric code of this size, or None.
+
+    With more points than ``n_components + 1``.
+    """
+    if n_components == 2:
+        return polygon(n_classes)
+    if n_classes <= 2 * n_components:
+        return orthogonal_simplices(n_classes, n_components)
+    code = (_UNIVERSAL | _FARTHEST).get((n_classes, n_components))
+    return code and code()
+
+
+def is_known_optimum(n_classes, n_components, criterion):
+    """Whether `symmetric_code` is the optimum, by a proof in the literature."""
+    size = n_classes, n_components
+    universal = n_components == 2 or n_classes == 2 * n_components or size in _UNIVERSAL
+    return {
+        "mhe": universal,
+        "mhs": universal or n_classes < 2 * n_components or size in _FARTHEST,
+        "mgd": False,
+    }[criterion]
