@@ -258,6 +258,20 @@ def test_rows_of_weight_zero_do_not_count():
 # --- held-out logits ---------------------------------------------------------------
 
 
+@pytest.mark.parametrize("cv", [None, 3])
+def test_classes_in_few_groups_are_divided_by_rows(cv):
+    y = np.repeat([0, 1, 2, 3], [40, 40, 30, 12])
+    groups = np.r_[np.arange(40) // 10, 10 + np.arange(40) // 14, [20] * 15, [21] * 15]
+    groups = np.r_[groups, [30] * 12]  # classes 2 and 3 are in two groups and in one
+    splits = make_splits(y, cv, groups)
+    for train, held in splits:
+        assert set(y[train]) == {0, 1, 2, 3}
+        shared = set(groups[train]) & set(groups[held])
+        assert shared <= {20, 21, 30}
+    judged = np.concatenate([held for _, held in splits])
+    assert_array_equal(np.sort(judged), np.arange(len(y)))
+
+
 @pytest.mark.parametrize("family", [LINEAR, KERNEL])
 @pytest.mark.parametrize("solver", [EarlyStoppedPath, Penalised, ClosedForm])
 def test_logits_of_folds_are_those_of_fits_to_the_other_rows(solver, family):

@@ -64,7 +64,7 @@ class ProjectionClassifier(
             A weight of 2 is a row that stands twice, a weight of 0 a row left out.
         groups : array-like of shape (n_samples,), default=None
             Rows of a group, such as frames of one recording, are held out together when
-            something is chosen.
+            something is chosen, but for classes in one or two groups only.
 
         Returns
         -------

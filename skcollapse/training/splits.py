@@ -12,6 +12,8 @@ _FOLDS = 3
 # With more rows than this one fold in ten is held out, once.
 MANY_ROWS = 10_000
 _MANY_FOLDS = 10
+# Of a class in fewer groups, hardly any are left to learn from if one is held out.
+_FEWEST_GROUPS = 3
 
 
 def class_aware_subsample(y, n_rows, rng):
@@ -40,7 +42,8 @@ def hold_out(y, fraction, groups, rng):
     y : ndarray of shape (n,), int
     fraction : float
     groups : array-like of shape (n,) or None
-        Rows of a group are held out together, so that shares are not exact.
+        Rows of a group are held out together, so that shares are not exact; rows of
+        a class in fewer than three groups, one by one.
     rng : numpy.random.RandomState
 
     Returns
@@ -51,6 +54,7 @@ def hold_out(y, fraction, groups, rng):
         n_splits = max(2, round(1 / fraction))
         seed = int(rng.randint(2**31))
         splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
+        groups = _divide_scarce(y, groups)
         return next(splitter.split(np.zeros((len(y), 1)), y, groups))
     order, turn = _shuffle_by_class(y, rng)
     sizes = np.bincount(y)
@@ -78,7 +82,8 @@ def make_splits(y, cv, groups):
         rows.
     groups : array-like of shape (n,) or None
         Rows of a group are not divided between training and held-out rows, if the
-        splitter heeds them: the one that None or an integer stands for does.
+        splitter heeds them: the one that None or an integer stands for does, but for
+        classes in fewer than three groups.
 
     Returns
     -------
@@ -93,10 +98,23 @@ def make_splits(y, cv, groups):
         if cv < 2:
             return []
     if groups is not None and isinstance(cv, Integral):
-        cv = StratifiedGroupKFold(cv)
+        cv, groups = StratifiedGroupKFold(cv), _divide_scarce(y, groups)
     splitter = check_cv(cv, y, classifier=True)
     with warnings.catch_warnings():
         # Rows of a class that is missing from training are left out later.
         warnings.filterwarnings("ignore", "The least populated class")
         splits = splitter.split(np.zeros((len(y), 1)), y, groups)
         return list(islice(splits, n_splits))
+
+
+def _divide_scarce(y, groups):
+    """Make every row of a class in few groups a group of its own.
+
+    Such a class would be missing from training whenever it is held out, or nearly so.
+    What is chosen would then suit the other classes alone.
+    """
+    groups = np.unique(np.asarray(groups), return_inverse=True)[1].ravel()
+    pairs = np.unique(np.stack([y, groups]), axis=1)
+    scarce = (np.bincount(pairs[0]) < _FEWEST_GROUPS)[y]
+    groups[scarce] = len(y) + np.flatnonzero(scarce)
+    return groups
