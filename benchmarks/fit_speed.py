@@ -334,7 +334,7 @@ def draw_growth(found, path):
             )
         ax.set_xlabel(axis)
         ax.set_xticks(
-            values, [f"{v / 1000:g}k" if v >= 1000 else f"{v}" for v in values]
+            values, [f"{v // 1000}k" if v % 1000 == 0 else str(v) for v in values]
         )
         ax.minorticks_off()
     axes[0].set_ylabel("seconds of fit")
