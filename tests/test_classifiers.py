@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from scipy.special import log_softmax
 from scipy.stats import ortho_group
 from sklearn.base import clone
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import balanced_accuracy_score
@@ -1052,3 +1052,13 @@ def test_loss_instances_are_taken():
     assert_array_equal(proba(fit(loss=CrossEntropy(), **EXPLICIT)), proba(named))
     with pytest.raises(TypeError, match="loss must be one of"):
         fit(loss=nn.CrossEntropyLoss(), **EXPLICIT)
+
+
+@pytest.mark.parametrize("switch", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("solver", ["auto", "adamw"])
+def test_fits_where_gradients_are_switched_off(switch, solver):
+    X, y = load_iris(return_X_y=True)
+    model = ETFClassifier(projector="linear", solver=solver, max_iter=3, random_state=0)
+    expected = model.fit(X, y).predict_proba(X)
+    with switch():
+        assert_array_equal(model.fit(X, y).predict_proba(X), expected)

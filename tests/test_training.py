@@ -9,9 +9,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from threadpoolctl import threadpool_info
 
+from skcollapse import _parallel
 from skcollapse._device import resolve_device
 from skcollapse.losses import LOSSES, CrossEntropy, SquaredError
 from skcollapse.targets import ClassGeometry, seli, simplex_etf
+from skcollapse.training import linear_objective
 from skcollapse.training.lbfgs import lbfgs
 from skcollapse.training.linear import ClosedForm, EarlyStoppedPath, Penalised
 from skcollapse.training.linear_objective import LinearObjective, second_moment
@@ -114,6 +116,24 @@ def test_value_is_the_loss_of_the_affine_map(loss):
         assert_allclose(unpacked, given, atol=1e-12)
     expected = loss_at(rows, torch.tensor(coef), torch.tensor(intercept), 0.2)
     assert_allclose(objective(vector)[0], expected)
+
+
+@every_loss
+@pytest.mark.parametrize("threads", [1, 2])
+def test_objective_of_parts_is_that_of_the_whole(loss, threads, monkeypatch):
+    rows = problem(loss)
+    whole = objective_of(rows)
+    at = np.random.default_rng(0).normal(size=whole.shape).ravel()
+    value, gradient = whole(at)
+    monkeypatch.setattr(linear_objective, "_ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(_parallel, "_SMALL", 0)
+    torch.set_num_threads(threads)
+    try:
+        parts = objective_of(rows)(at)
+    finally:
+        torch.set_num_threads(1)
+    assert_allclose(parts[0], value)
+    assert_allclose(parts[1], gradient, atol=1e-12)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

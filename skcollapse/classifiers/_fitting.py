@@ -71,6 +71,9 @@ def trains_module(estimator):
     return is_network or solver_of(estimator) in MINI_BATCH
 
 
+# Gradients are needed also where the caller has switched them off.
+@torch.inference_mode(False)
+@torch.enable_grad()
 def fit_projection(estimator, rows, loss, target, device, groups, rng):
     """Return the fitted attributes of an estimator.
 
@@ -105,6 +108,9 @@ def fit_projection(estimator, rows, loss, target, device, groups, rng):
     return fit_module(estimator, solver, rows, recipe, rng, network, groups=groups)
 
 
+# Gradients are needed also where the caller has switched them off.
+@torch.inference_mode(False)
+@torch.enable_grad()
 def fit_projection_partially(estimator, rows, loss, target, device, rng):
     """Return the fitted attributes after one more epoch, on these rows.
 
