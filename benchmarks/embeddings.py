@@ -52,12 +52,13 @@ frequency. The long tail is drawn {draws} times: first with the classes in their
 order (for r18, at the indices that come with the data), then in random order; in the
 beans larger classes stay larger; anuran has its own tail and is split by recordings,
 first as the data come and then at random, half of those of each species, and all
-searches keep recordings whole. Log-loss and calibration error (ECE, 15 bins) weigh all test classes the same.
-LA is post-hoc logit adjustment; "C by CV" is three folds and seven values from 1e-4 to
-1e2, warm-started, by class-balanced log-loss, with `max_iter=1000` throughout; larger C
-are not tried once the loss has risen by a tenth. "Raw" is features as they come; the
-peer with Nyström features also chooses between one scale for all features and one for
-each. Seconds are of the processor, on one thread: `fit`, search included.
+searches keep recordings whole. Log-loss and calibration error (ECE, 15 bins) weigh all
+test classes the same. LA is post-hoc logit adjustment; "C by CV" is three folds and
+seven values from 1e-4 to 1e2, warm-started, by class-balanced log-loss, with
+`max_iter=1000` throughout; larger C are not tried once the loss has risen by a tenth.
+"Raw" is features as they come; the peer with Nyström features also chooses between one
+scale for all features and one for each. Seconds are of the processor, on one thread:
+`fit`, search included.
 """
 
 
