@@ -197,4 +197,7 @@ def assign_code(code, similarity, *, random_state=None):
         orders.append(match.col_ind)
     orders = [_swap(gram, similarity, order) for order in orders]
     matches = [np.sum(similarity * gram[np.ix_(order, order)]) for order in orders]
-    return code[orders[np.argmax(matches)]]
+    # The first that is the best, or as good as but for rounding: the given order is.
+    rounding = _GAIN * n_classes * np.abs(similarity).max()
+    best = np.flatnonzero(max(matches) - matches <= rounding)[0]
+    return code[orders[best]]
