@@ -6,12 +6,12 @@ import numpy as np
 COLOURS = ("#3f90da", "#e76300", "#832db6", "#717581")
 MARKERS = ("o", "s", "^", "D")
 # More labels than that do not fit side by side.
-_MOST_LABELS = 20
+_MOST_LABELS = 15
 # Ranks beside the first that fit, and the steps that people count in.
 _MOST_RANKS = 6
 _STEPS = [c * 10**power for power in range(1, 9) for c in (1, 2, 5)]
-# Labels of more characters stand upright.
-_SHORT_LABEL = 3
+# Labels of more characters together stand upright.
+_MOST_CHARACTERS = 20
 
 
 def pyplot():
@@ -76,7 +76,8 @@ def label_classes(axis, labels):
         axis.set_ticks([rank - 1 for rank in ranks], ranks)
         return
     names = [str(label) for label in labels]
-    upright = axis.axis_name == "x" and max(map(len, names)) > _SHORT_LABEL
+    wide = len(names) * max(map(len, names)) > _MOST_CHARACTERS
+    upright = axis.axis_name == "x" and wide
     axis.set_ticks(range(len(names)), names, rotation=90 if upright else 0)
     axis.set_tick_params(length=0)
 

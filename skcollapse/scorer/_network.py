@@ -88,7 +88,7 @@ def look_at_network(network, loader, head, classes, scatter):
             check_head(head, *shape)
             moments = ClassMoments(*shape, scatter=scatter(*shape))
         moments.update(rows.features, class_indices(to_numpy(rows.labels), classes))
-    _check_finite(moments.means, classes)
+    _check_finite(moments, classes)
     agreement = None
     # An iterator is used up.
     if head is not None and batches is not loader:
@@ -123,12 +123,11 @@ def _classes_of(classes, head, layer):
     return np.arange(len(head.coef))
 
 
-def _check_finite(means, classes):
-    # Of classes without samples they are all NaN.
-    wrong = ~np.isfinite(means).all(axis=1) & ~np.isnan(means).all(axis=1)
+def _check_finite(moments, classes):
+    wrong = (moments.counts > 0) & ~np.isfinite(moments.means).all(axis=1)
     if wrong.any():
         raise ValueError(
-            f"Features of class {classes[wrong][0]!r} hold NaN or infinity: has the "
+            f"Features of class {classes[wrong][0]} hold NaN or infinity: has the "
             "training of module diverged?"
         )
 
