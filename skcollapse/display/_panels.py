@@ -130,15 +130,16 @@ def draw_curves(ax, panel, epochs, reports):
 
 
 def _finish(ax, panel):
-    values = np.concatenate([line.get_ydata() for line in ax.lines] or [[np.nan]])
+    values = np.concatenate([line.get_ydata() for line in ax.lines] or [[]])
+    values = values[np.isfinite(values)]
     if panel in _SHARES:
         ax.set_ylim(-0.03, 1.03)
     elif panel == "nc1" and _spans_magnitudes(values):
         # It is zero for a class with one sample.
         ax.set_yscale("log", nonpositive="mask")
-    else:
-        ax.set_ylim(bottom=0)
-    if not np.isfinite(values).any():
+    elif values.max(initial=0) > 0:
+        ax.set_ylim(0, 1.08 * values.max())
+    if not len(values):
         ax.annotate("not measured", (0.5, 0.5), xycoords="axes fraction", ha="center")
     if len(ax.lines) > 1:
         ax.legend(frameon=False, fontsize="small")
