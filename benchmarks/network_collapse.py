@@ -161,7 +161,7 @@ def main():
     text += table(["epoch", *COLUMNS], rows)
     text += (
         f"\nBalanced accuracy on the test split: {decimals(accuracy)}. Training and "
-        f"measuring took {seconds:.0f} s on {options.threads} thread(s).\n"
+        f"measuring took {seconds:.0f} s; threads: {options.threads}.\n"
         "\n## Beside the SELI ridge path\n\nRegularised cross-entropy has its optimum "
         "on this path, and its limit for small ridge is SELI.\n\n"
     )

@@ -89,7 +89,7 @@ print(monitor.reports[n_epochs])
 # Untrained, at epoch 0, features spread as widely as their class means and the network
 # hardly ever decides for the nearest of these.
 
-CollapseDisplay.from_history(monitor.reports)
+_ = CollapseDisplay.from_history(monitor.reports)
 
 # %%
 # Which geometry?
@@ -156,6 +156,7 @@ for what, (of_etf, of_seli) in prefixes.items():
 # %%
 # At the end the classifier is near SELI and far from the ETF: with classes of unequal
 # size, this is what collapse looks like. Class means are nearer to SELI than to the ETF
-# too, but less so. The rare digits do not collapse onto each other. As matrices:
+# too, but less so. On average rare digits do not collapse onto each other, though the
+# class means of the two rarest, 8 and 9, draw nearer. As matrices:
 
-GramDisplay.from_report(monitor.reports[n_epochs])
+_ = GramDisplay.from_report(monitor.reports[n_epochs])

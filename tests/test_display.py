@@ -55,9 +55,17 @@ def overlapping_texts(figure):
     figure.draw_without_rendering()
     found = []
     for ax in figure.axes:
-        ticks = [*ax.get_xticklabels(), *ax.get_yticklabels()]
-        texts = [ax.title, ax.xaxis.label, ax.yaxis.label, *ticks]
-        boxes = [(t.get_text(), t.get_window_extent()) for t in texts if t.get_text()]
+        texts = [ax.title, ax.xaxis.label, ax.yaxis.label]
+        for axis in (ax.xaxis, ax.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in axis.get_major_ticks():
+                if low <= tick.get_loc() <= high:
+                    texts += [tick.label1, tick.label2]
+        boxes = [
+            (text.get_text(), text.get_window_extent())
+            for text in texts
+            if text.get_visible() and text.get_text()
+        ]
         found += [
             (text, other)
             for (text, box), (other, other_box) in combinations(boxes, 2)

@@ -73,6 +73,7 @@ CURVE_PANELS = {
 _SHARES = ("nc4",)
 # Positive values of NC1 that are further apart than this are on a logarithmic axis.
 _LARGE_RATIO = 10
+_ROUND_OFF = 1e-9
 
 
 def panel_names(measures):
@@ -137,8 +138,10 @@ def _finish(ax, panel):
     elif panel == "nc1" and _spans_magnitudes(values):
         # It is zero for a class with one sample.
         ax.set_yscale("log", nonpositive="mask")
-    elif values.max(initial=0) > 0:
-        ax.set_ylim(0, 1.08 * values.max())
+    else:
+        top = values.max(initial=0)
+        # Rounding errors alone are not to fill a panel.
+        ax.set_ylim(0, 1.08 * top if top > _ROUND_OFF else 1)
     if not len(values):
         ax.annotate("not measured", (0.5, 0.5), xycoords="axes fraction", ha="center")
     if len(ax.lines) > 1:
