@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from skcollapse import ETFClassifier
+from skcollapse import ETFClassifier, NeuralCollapseScorer
 from skcollapse.extract import FeatureExtractor, extract_features, iter_features
 
 pytestmark = [
@@ -113,3 +113,18 @@ def test_cuda_networks_stay_and_pickle_to_the_cpu(digits, network):
     loaded = pickle.loads(pickle.dumps(extractor))
     assert not any(p.is_cuda for p in loaded.module_or_callable.parameters())
     assert joblib.hash(loaded) == joblib.hash(extractor)
+
+
+def test_networks_are_measured_on_cuda_as_on_the_cpu(digits):
+    X, y, _ = digits
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10)
+    ).double()
+    loader = [(torch.from_numpy(X[k::4]), torch.from_numpy(y[k::4])) for k in range(4)]
+    scorer = NeuralCollapseScorer()
+    on_cpu = scorer.fit_network(network, loader, device="cpu").report_.to_dict()
+    on_cuda = scorer.fit_network(network, loader, device="cuda").report_.to_dict()
+    for name, value in on_cpu.items():
+        np.testing.assert_allclose(on_cuda[name], value, rtol=1e-6, err_msg=name)
+    assert b"cuda:" not in pickle.dumps(scorer)

@@ -338,7 +338,7 @@ def test_what_batches_do_not_say(iris, head, monkeypatch):
     assert missing() == {"nc4_ncc_agreement"}
     without = {"nc1", "nc1_balanced", "vci", "nc4_ncc_agreement"}
     assert missing(scatter=False, metric="cdnv") == without
-    monkeypatch.setattr("skcollapse.scorer._estimator._CHEAP_CLASS_SCATTER", 1)
+    monkeypatch.setattr("skcollapse.scorer._scatter._CHEAP_CLASS_SCATTER", 1)
     assert missing() == {"nc1_balanced", "nc4_ncc_agreement"}
 
 

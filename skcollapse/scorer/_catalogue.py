@@ -29,29 +29,32 @@ class Measure:
 
 @dataclass
 class Subject:
-    """What is measured: moments, a head, and what they are compared with."""
+    """What is measured: moments, a head, and what they are compared with.
+
+    ``agreement_by_class`` is given where the moments have no rows to look at again.
+    """
 
     moments: object
     has: frozenset
     head: object = None
     target: object = "etf"
     ridge: float = 0.0
+    agreement_by_class: np.ndarray | None = None
 
     def __post_init__(self):
         """Leave out the classes without samples."""
         self.present = self.moments.counts > 0
         self.counts = self.moments.counts[self.present]
         self.means = self.moments.means[self.present]
-        if self.head is not None:
-            self.coef = self.head.coef[self.present]
+        self.coef = None if self.head is None else self.head.coef[self.present]
 
     def agreement(self):
         """Return the agreement of each class; the rows are looked at once."""
-        if "_agreement" not in vars(self):
-            self._agreement = measures.ncc_agreement(
+        if self.agreement_by_class is None:
+            self.agreement_by_class = measures.ncc_agreement(
                 self.moments, self.head.coef, self.head.intercept, by_class=True
             )
-        return self._agreement
+        return self.agreement_by_class
 
     def target_distance(self):
         """Return the distance of the class means from the target."""

@@ -1,5 +1,7 @@
 """An estimator that measures: neural collapse behind scikit-learn's interface."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import pairwise_distances_argmin
@@ -8,7 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skcollapse.moments import ClassMoments, RowMoments
-from skcollapse.scorer._catalogue import CATALOGUE, Subject, class_columns, measure
+from skcollapse.scorer._catalogue import CATALOGUE, Subject, measure
 from skcollapse.scorer._data import (
     class_indices,
     features_of,
@@ -19,14 +21,11 @@ from skcollapse.scorer._data import (
     to_numpy,
 )
 from skcollapse.scorer._head import resolve_head
-from skcollapse.scorer._report import CollapseReport
-from skcollapse.targets import TARGETS
+from skcollapse.scorer._network import Network, look_at_network
+from skcollapse.scorer._report import make_report
+from skcollapse.scorer._scatter import streamed_scatter, wants_scatter
+from skcollapse.scorer._validation import check_head, check_parameters, check_weight
 from skcollapse.training.threads import limited_threads
-
-# Multiplications for which a scatter matrix takes some hundredths of a second.
-_CHEAP_SCATTER = 2**30
-# Values of the scatter matrices of all classes: 128 MiB.
-_CHEAP_CLASS_SCATTER = 2**24
 
 
 class NeuralCollapseScorer(ClassifierMixin, BaseEstimator):
@@ -146,20 +145,89 @@ class NeuralCollapseScorer(ClassifierMixin, BaseEstimator):
         ValueError
             If a parameter or the data is not valid.
         """
-        self._check_parameters()
+        check_parameters(self, has_classifier=self.classifier is not None)
         X, y, weight = self._check_rows(X, y, sample_weight, reset=True)
         head = resolve_head(self.classifier)
         classes = find_classes(y if weight is None else y[weight > 0], head)
         with limited_threads(X.size * len(classes)):
             moments = look_at(X, y, weight, classes)
             subject = self._subject(moments, head)
-            self._report = self._make_report(subject, classes, moments.sizes)
-        self._streamed = None
-        self._accept(moments, classes)
+            report = make_report(subject, classes, moments.sizes, self.split)
+        self._accept(moments, classes, report)
+        return self
+
+    def fit_network(
+        self,
+        module,
+        loader,
+        *,
+        classes=None,
+        layer=None,
+        device="auto",
+        autocast=None,
+        verbose=False,
+    ):
+        """Measure the features that enter the head of a network, and the head itself.
+
+        Features are measured batch by batch as they are computed, and never held.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            Left as it was, see :func:`~skcollapse.extract.extract_features`.
+        loader : iterable
+            Of batches with labels: ``(x, y)`` pairs, or dicts with "labels", "label" or
+            "y". It is gone through twice with a classifier, whose agreement with the
+            nearest class mean needs the class means beforehand. From an iterator, which
+            is used up by then, "nc4_ncc_agreement" is NaN.
+        classes : array-like of shape (n_classes,), default=None
+            All labels, whose sorted order is that of the rows of the head. None stands
+            for row numbers, from 0 on.
+        layer : str or torch.nn.Module, default=None
+            The head, where it is not found: any layer that takes one vector for each
+            input. `classifier` comes before it. If neither `classifier` is given nor
+            the weights of the layer give its output, no classifier is measured.
+        device : str or torch.device, default="auto"
+            Where to compute. "auto" is where the network is, or CUDA where there is one
+            if that is the CPU.
+        autocast : torch.bfloat16, torch.float16 or None, default=None
+            Mixed precision.
+        verbose : bool, default=False
+            Print a line that counts the batches.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter is not valid; if there is no head, or several; if there are
+            no batches, no labels, or labels that are not among `classes`; if features
+            are not finite.
+        TypeError
+            If `module` is not a :class:`torch.nn.Module`.
+        """
+        check_parameters(self, has_classifier=True)
+        told_by = type(self).__name__ if verbose else None
+        found = look_at_network(
+            Network(module, layer, device, autocast, told_by),
+            loader,
+            resolve_head(self.classifier),
+            classes,
+            partial(streamed_scatter, self.scatter),
+        )
+        subject = self._subject(found.moments, found.head, found.agreement)
+        sizes = found.moments.counts.astype(int)
+        report = make_report(subject, found.classes, sizes, self.split)
+        # What scikit-learn checks other rows against.
+        like = np.empty((1, found.moments.n_features))
+        validate_data(self, like, reset=True, skip_check_array=True)
+        self._accept(found.moments, found.classes, report, head=found.head)
         return self
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Add rows to what is measured. After :meth:`fit` it begins anew.
+        """Add rows to what is measured. After any other fit it begins anew.
 
         Parameters
         ----------
@@ -179,7 +247,7 @@ class NeuralCollapseScorer(ClassifierMixin, BaseEstimator):
             As :meth:`fit`; and if ``classes`` is missing in the first call or differs
             from the first, or ``y`` holds a label that is not among them.
         """
-        self._check_parameters()
+        check_parameters(self, has_classifier=self.classifier is not None)
         streamed = getattr(self, "_streamed", None)
         X, y, weight = self._check_rows(X, y, sample_weight, reset=streamed is None)
         known = getattr(self, "classes_", None)
@@ -190,10 +258,11 @@ class NeuralCollapseScorer(ClassifierMixin, BaseEstimator):
         assert_all_finite(X, input_name="X")
         if streamed is None:
             shape = len(classes), X.shape[1]
-            streamed = ClassMoments(*shape, scatter=self._streamed_scatter(*shape))
-        self._streamed = streamed.update(X, indices, weight)
-        self._report = None
-        self._accept(streamed, classes)
+            streamed = ClassMoments(
+                *shape, scatter=streamed_scatter(self.scatter, *shape)
+            )
+        streamed.update(X, indices, weight)
+        self._accept(streamed, classes, streamed=streamed)
         return self
 
     @property
@@ -202,7 +271,7 @@ class NeuralCollapseScorer(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         if self._report is None:
             subject = self._subject(self._streamed, resolve_head(self.classifier))
-            self._report = self._make_report(subject, self.classes_, None)
+            self._report = make_report(subject, self.classes_, None, self.split)
         return self._report
 
     def predict(self, X):
@@ -244,7 +313,8 @@ class NeuralCollapseScorer(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X, y, weight = self._check_rows(X, y, sample_weight, reset=False)
-        return self._score(X, y, weight, self.classes_)
+        head = resolve_head(self.classifier) or self._network_head
+        return self._score(X, y, weight, head, self.classes_)
 
     def __call__(self, estimator, X, y, sample_weight=None):
         """Score the features that a fitted estimator makes of X.
@@ -269,13 +339,11 @@ class NeuralCollapseScorer(ClassifierMixin, BaseEstimator):
         """
         features = features_of(estimator, X)
         other = type(self)(**self.get_params(deep=False))
-        other._check_parameters()
         checked = other._check_rows(features, y, sample_weight, reset=True)
-        return other._score(*checked, None)
+        return other._score(*checked, resolve_head(self.classifier))
 
-    def _score(self, X, y, weight, classes):
-        self._check_parameters()
-        head = resolve_head(self.classifier)
+    def _score(self, X, y, weight, head, classes=None):
+        check_parameters(self, has_classifier=head is not None)
         if classes is None:
             classes = find_classes(y if weight is None else y[weight > 0], head)
         with limited_threads(X.size * len(classes)):
@@ -283,14 +351,9 @@ class NeuralCollapseScorer(ClassifierMixin, BaseEstimator):
             value = measure(self.metric, subject)
         return float(value if CATALOGUE[self.metric].rising else -value)
 
-    def _subject(self, moments, head):
+    def _subject(self, moments, head, agreement=None):
         """Return what is measured, with what it can be asked for."""
-        shape = moments.n_classes, moments.n_features
-        if head is not None and head.coef.shape != shape:
-            raise ValueError(
-                f"classifier must hold class vectors of shape {shape}, a row for each "
-                f"class; got the shape {head.coef.shape}."
-            )
+        check_head(head, moments.n_classes, moments.n_features)
         if (moments.counts > 0).sum() < 2:
             raise ValueError(
                 "y must hold samples of at least two classes, got one class."
@@ -298,71 +361,22 @@ class NeuralCollapseScorer(ClassifierMixin, BaseEstimator):
         has = {"classifier"} if head is not None else set()
         if isinstance(moments, RowMoments):
             has |= {"rows", "spread", "class spread"}
-            has |= {"scatter"} if self._wants_scatter(moments) else set()
+            shape = len(moments.labels), moments.n_features
+            wanted = wants_scatter(self.scatter, self.metric, *shape)
+            has |= {"scatter"} if wanted else set()
         else:
             has |= {"scatter", "spread"} if moments.gathers else set()
             has |= {"class spread"} if moments.gathers == "class" else set()
-        return Subject(moments, frozenset(has), head, self.target, self.ridge)
-
-    def _make_report(self, subject, classes, sizes):
-        # The agreement first: one look at the rows then serves all measures.
-        if subject.head is not None and "rows" in subject.has:
-            subject.agreement()
-        values = {
-            name: float(measure(name, subject))
-            for name, entry in CATALOGUE.items()
-            if subject.head is not None or "classifier" not in entry.needs
-        }
-        return CollapseReport(
-            values,
-            class_columns(subject, classes, sizes),
-            self.split,
-            subject.moments.n_features,
-            None if sizes is None else int((sizes == 1).sum()),
+            has |= {"rows"} if agreement is not None else set()
+        return Subject(
+            moments, frozenset(has), head, self.target, self.ridge, agreement
         )
 
-    def _accept(self, moments, classes):
+    def _accept(self, moments, classes, report=None, *, streamed=None, head=None):
+        # In one step: never half of a fit.
         self.classes_, self.class_counts_ = classes, moments.counts
         self.centres_ = moments.means
-
-    def _wants_scatter(self, moments):
-        if self.scatter != "auto":
-            return self.scatter
-        d = moments.n_features
-        cheap = len(moments.labels) * d * d <= _CHEAP_SCATTER and d <= 1024
-        return cheap or self.metric == "vci"
-
-    def _streamed_scatter(self, n_classes, n_features):
-        if self.scatter is False:
-            return False
-        cheap = n_classes * n_features**2 <= _CHEAP_CLASS_SCATTER
-        return "class" if cheap else True
-
-    def _check_parameters(self):
-        names = ", ".join(map(repr, CATALOGUE))
-        if self.metric not in CATALOGUE:
-            raise ValueError(f"metric must be one of {names}; got {self.metric!r}.")
-        if "classifier" in CATALOGUE[self.metric].needs and self.classifier is None:
-            raise ValueError(
-                f"metric={self.metric!r} measures a classifier: pass classifier=."
-            )
-        if not (self.scatter is True or self.scatter is False):
-            if self.scatter != "auto":
-                raise ValueError(
-                    f'scatter must be True, False or "auto"; got {self.scatter!r}.'
-                )
-        elif not self.scatter and "scatter" in CATALOGUE[self.metric].needs:
-            raise ValueError(
-                f"metric={self.metric!r} needs a scatter matrix: leave scatter='auto'."
-            )
-        if isinstance(self.target, str) and self.target not in TARGETS:
-            names = ", ".join(map(repr, TARGETS))
-            raise ValueError(
-                f"target must be one of {names}, or an array of class means; got "
-                f"{self.target!r}."
-            )
-        if not isinstance(self.split, str):
-            raise ValueError(f"split must be a name, got {self.split!r}.")
+        self._report, self._streamed, self._network_head = report, streamed, head
 
     def _check_rows(self, X, y, sample_weight, *, reset):
         """Return X, labels and weights in NumPy; finiteness is checked later."""
@@ -377,18 +391,4 @@ class NeuralCollapseScorer(ClassifierMixin, BaseEstimator):
         check_classification_targets(y)
         if sample_weight is None:
             return X, y, None
-        weight = np.asarray(to_numpy(sample_weight), dtype=np.float64)
-        if weight.shape != (len(X),):
-            raise ValueError(
-                f"sample_weight must have the shape ({len(X)},), a weight for each row "
-                f"of X; got the shape {weight.shape}."
-            )
-        # NaN fails the comparison.
-        if not ((weight >= 0) & (weight < np.inf)).all():
-            raise ValueError(
-                "sample_weight must be finite and not negative, got values from "
-                f"{weight.min():g} to {weight.max():g}."
-            )
-        if not weight.any():
-            raise ValueError("sample_weight must not be zero for every row.")
-        return X, y, weight
+        return X, y, check_weight(to_numpy(sample_weight), len(X))

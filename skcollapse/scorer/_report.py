@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-from skcollapse.scorer._catalogue import CATALOGUE
+from skcollapse.scorer._catalogue import CATALOGUE, class_columns, measure
 
 _SECTIONS = {
     "nc1": "NC1, features gather at class means",
@@ -30,8 +30,12 @@ class CollapseReport:
     split : str
         What the rows were. Collapse of a training split does not imply that of a test
         split.
-    n_features : int
-        Number of features.
+    means : ndarray of shape (n_classes_present, n_features)
+        Class means.
+    coef : ndarray of shape (n_classes_present, n_features), or None
+        Class vectors of the classifier.
+    ridge : float
+        Strength of the regularisation in the SELI geometry.
     n_singletons : int or None
         Number of classes with one sample, which have no spread; None if not known.
 
@@ -49,7 +53,9 @@ class CollapseReport:
     measures: dict
     classes: dict
     split: str
-    n_features: int
+    means: np.ndarray
+    coef: np.ndarray | None = None
+    ridge: float = 0.0
     n_singletons: int | None = None
 
     def __getitem__(self, name):
@@ -109,7 +115,7 @@ class CollapseReport:
         text = (
             f"Neural collapse on the {self.split} split: {weights.sum():,.6g} samples, "
             f"{len(weights)} classes of {weights.min():,.6g} to {weights.max():,.6g}, "
-            f"{self.n_features} features"
+            f"{self.means.shape[1]} features"
         )
         if self.n_singletons:
             text += f"; {self.n_singletons} with one sample, which have no spread"
@@ -154,3 +160,34 @@ class CollapseReport:
 def _at_collapse(name):
     collapsed = CATALOGUE[name].collapsed
     return np.nan if collapsed is None else collapsed
+
+
+def make_report(subject, classes, sizes, split):
+    """Return the report of a subject.
+
+    Parameters
+    ----------
+    subject : Subject
+    classes : ndarray of shape (n_classes,)
+        Labels.
+    sizes : ndarray of shape (n_classes,) or None
+        Numbers of samples, if known.
+    split : str
+    """
+    # The agreement first: one look at the rows then serves all measures.
+    if subject.head is not None and "rows" in subject.has:
+        subject.agreement()
+    values = {
+        name: float(measure(name, subject))
+        for name, entry in CATALOGUE.items()
+        if subject.head is not None or "classifier" not in entry.needs
+    }
+    return CollapseReport(
+        values,
+        class_columns(subject, classes, sizes),
+        split,
+        subject.means,
+        subject.coef,
+        subject.ridge,
+        None if sizes is None else int((sizes == 1).sum()),
+    )

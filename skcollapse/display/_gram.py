@@ -1,0 +1,208 @@
+"""Gram matrices of class means and class vectors, beside those they tend to."""
+
+import numpy as np
+
+from skcollapse.display._measured import report_of
+from skcollapse.display._style import class_axis_title, label_classes, many_axes
+from skcollapse.measures import seli_grams
+
+_PANEL_SIZE = 3.5, 3.5
+
+
+class GramDisplay:
+    r"""Gram matrices beside the ETF and the SELI prediction, classes ordered by count.
+
+    The first row has the class means, less their unweighted mean; the second the class
+    vectors of the classifier, if there is one. Every matrix is scaled to a mean square
+    length of one. Colours range over the entries off the diagonal, all but the largest
+    hundredth of them.
+
+    Parameters
+    ----------
+    means : ndarray of shape (n_classes, n_features)
+        Class means.
+    class_counts : ndarray of shape (n_classes,)
+        Class sizes in training, positive.
+    classifier : ndarray of shape (n_classes, n_features), default=None
+        Class vectors.
+    classes : ndarray of shape (n_classes,), default=None
+        Labels; None for row numbers.
+    ridge : float, default=0.0
+        Strength of the regularisation in the SELI geometry.
+
+    Attributes
+    ----------
+    grams_ : dict of str to ndarray of shape (n_classes, n_classes)
+        What is drawn: by the title of the panel, in the order of the panels.
+    order_ : ndarray of shape (n_classes,)
+        Classes, from common to rare.
+    figure_ : matplotlib.figure.Figure
+    axes_ : ndarray of matplotlib.axes.Axes, of shape (1 or 2, 3)
+    ax_ : matplotlib.axes.Axes
+        The first of them.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from skcollapse.display import GramDisplay
+    >>> from skcollapse.targets import seli
+    >>> counts = [5, 50, 500]
+    >>> classifier, means = seli(counts, random_state=0)
+    >>> display = GramDisplay(means, counts, classifier).plot()
+    >>> display.order_
+    array([2, 1, 0])
+    >>> list(display.grams_)[:3]
+    ['class means', 'means of an ETF', 'means of SELI']
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(
+        self, means, class_counts, classifier=None, *, classes=None, ridge=0.0
+    ):
+        self.means = means
+        self.class_counts = class_counts
+        self.classifier = classifier
+        self.classes = classes
+        self.ridge = ridge
+
+    @classmethod
+    def from_report(cls, report, *, class_counts=None, ax=None):
+        """Draw the class means and the classifier of a report.
+
+        Parameters
+        ----------
+        report : CollapseReport
+        class_counts : array-like of shape (n_classes_present,), default=None
+            Class sizes in training. None for those of the report.
+        ax : matplotlib.axes.Axes or array of them, default=None
+            See :meth:`plot`.
+
+        Returns
+        -------
+        GramDisplay
+        """
+        return cls(
+            report.means,
+            report.classes["weight"] if class_counts is None else class_counts,
+            report.coef,
+            classes=report.classes["class"],
+            ridge=report.ridge,
+        ).plot(ax)
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X=None, y=None, *, class_counts=None, scorer=None, ax=None
+    ):
+        """Draw the class means of the features that an estimator makes of X.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted :class:`~skcollapse.NeuralCollapseScorer`, whose report is drawn.
+            Or a fitted estimator that transforms, or a pipeline of which all but the
+            last step do; its target or linear classifier is drawn too.
+        X : array-like of shape (n_samples, ...), default=None
+        y : array-like of shape (n_samples,), default=None
+        class_counts : array-like of shape (n_classes_present,), default=None
+            Class sizes in training. None for those of y.
+        scorer : NeuralCollapseScorer, default=None
+            Says how to measure.
+        ax : matplotlib.axes.Axes or array of them, default=None
+            See :meth:`plot`.
+
+        Returns
+        -------
+        GramDisplay
+
+        Raises
+        ------
+        TypeError
+            If X or y is missing, or the estimator does not transform.
+        """
+        report = report_of(estimator, X, y, scorer)
+        return cls.from_report(report, class_counts=class_counts, ax=ax)
+
+    def plot(self, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes or array of them, default=None
+            As many axes as there are panels, or one that is divided; None for a new
+            figure.
+
+        Returns
+        -------
+        GramDisplay
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many axes, or sizes of classes do not fit.
+        ImportError
+            If matplotlib is not installed.
+        """
+        counts = np.asarray(self.class_counts, dtype=np.float64)
+        if counts.shape != (len(self.means),):
+            raise ValueError(
+                f"class_counts must hold a size for each of the {len(self.means)} "
+                f"classes, got the shape {counts.shape}."
+            )
+        classes = np.arange(len(counts)) if self.classes is None else self.classes
+        self.order_ = np.argsort(-counts, kind="stable")
+        self.grams_ = self._grams(counts[self.order_])
+        shape = len(self.grams_) // 3, 3
+        self.axes_ = many_axes(ax, shape, _PANEL_SIZE)
+        self.ax_ = self.axes_.flat[0]
+        self.figure_ = self.ax_.figure
+        limit = max(_usual_off_diagonal(gram) for gram in self.grams_.values())
+        panels = zip(self.axes_.flat, self.grams_.items(), strict=True)
+        for panel_axes, (title, gram) in panels:
+            image = panel_axes.imshow(
+                gram, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest"
+            )
+            panel_axes.set_title(title)
+            label_classes(panel_axes.xaxis, np.asarray(classes)[self.order_])
+            label_classes(panel_axes.yaxis, np.asarray(classes)[self.order_])
+            panel_axes.spines[:].set_visible(False)
+        for panel_axes in self.axes_[-1]:
+            panel_axes.set_xlabel(class_axis_title(len(counts)))
+        for row in self.axes_:
+            row[0].set_ylabel(class_axis_title(len(counts)))
+        bar = self.figure_.colorbar(
+            image, ax=list(self.axes_.flat), shrink=0.7, extend="both"
+        )
+        bar.set_label("inner product, mean square length 1")
+        bar.outline.set_visible(False)
+        return self
+
+    def _grams(self, counts):
+        """Return the scaled Gram matrices, of classes from common to rare."""
+        centring = np.eye(len(counts)) - 1 / len(counts)
+        of_classifier, of_means = seli_grams(counts, ridge=self.ridge)
+        means = centring @ np.asarray(self.means, dtype=np.float64)[self.order_]
+        grams = {
+            "class means": means @ means.T,
+            "means of an ETF": centring,
+            # With a ridge, the features of the prediction do not sum to zero.
+            "means of SELI": centring @ of_means @ centring,
+        }
+        if self.classifier is not None:
+            coef = np.asarray(self.classifier, dtype=np.float64)[self.order_]
+            grams |= {
+                "classifier": coef @ coef.T,
+                "classifier of an ETF": centring,
+                "classifier of SELI": of_classifier,
+            }
+        return {title: _scaled(gram) for title, gram in grams.items()}
+
+
+def _scaled(gram):
+    mean = np.trace(gram) / len(gram)
+    return gram / (mean or np.nan)
+
+
+def _usual_off_diagonal(gram):
+    off_diagonal = np.abs(gram[~np.eye(len(gram), dtype=bool)])
+    return np.quantile(off_diagonal, 0.99, method="higher")

@@ -1,0 +1,154 @@
+"""The four properties of neural collapse, a panel each: of classes, or over epochs."""
+
+import numpy as np
+
+from skcollapse.display._style import (
+    COLOURS,
+    MARKERS,
+    class_axis_title,
+    label_classes,
+    tidy,
+)
+
+# From this many classes on, points are drawn without lines between them.
+_MANY_CLASSES = 40
+
+# Panel: title, label of its axis, and {column of the classes: label}.
+CLASS_PANELS = {
+    "nc1": (
+        "NC1: features gather at class means",
+        "NC1 of the class",
+        {"nc1": "class"},
+    ),
+    "nc2": (
+        "NC2: class means spread evenly",
+        "length over mean length",
+        {
+            "norm": "class mean",
+            "seli_norm": "class mean, SELI",
+            "classifier_norm": "class vector",
+            "seli_classifier_norm": "class vector, SELI",
+        },
+    ),
+    "nc3": (
+        "NC3: classifier and means align",
+        "1 − cosine",
+        {"nc3_cosine": "class"},
+    ),
+    "nc4": (
+        "NC4: nearest means decide",
+        "share that agrees",
+        {"nc4_ncc_agreement": "class"},
+    ),
+}
+
+# Panel: title, label of its axis, and {measure: label}.
+CURVE_PANELS = {
+    "nc1": (
+        CLASS_PANELS["nc1"][0],
+        "within-class variability",
+        {"nc1": "NC1", "nc1_balanced": "NC1, classes alike", "cdnv": "CDNV"},
+    ),
+    "nc2": (
+        CLASS_PANELS["nc2"][0],
+        "distance",
+        {
+            "nc2_etf_distance": "means, from ETF",
+            "seli_distance": "means, from SELI",
+            "classifier_etf_distance": "classifier, from ETF",
+            "classifier_seli_distance": "classifier, from SELI",
+        },
+    ),
+    "nc3": (
+        CLASS_PANELS["nc3"][0],
+        "distance",
+        {"nc3_self_duality": "distance", "nc3_cosine": "mean 1 − cosine"},
+    ),
+    "nc4": (
+        CLASS_PANELS["nc4"][0],
+        "share that agrees",
+        {"nc4_ncc_agreement": "agreement"},
+    ),
+}
+_SHARES = ("nc4",)
+# Positive values of NC1 that are further apart than this are on a logarithmic axis.
+_LARGE_RATIO = 10
+_ROUND_OFF = 1e-9
+
+
+def panel_names(measures):
+    """Return the panels for which there are measures."""
+    has_classifier = "nc3_cosine" in measures
+    return list(CURVE_PANELS) if has_classifier else ["nc1", "nc2"]
+
+
+def draw_classes(ax, panel, report):
+    """Draw values of all classes of a report, from common to rare."""
+    title, label, columns = CLASS_PANELS[panel]
+    classes = report.classes
+    order = np.argsort(-classes["weight"], kind="stable")
+    many = len(order) >= _MANY_CLASSES
+    for k, (name, described) in enumerate(columns.items()):
+        if name not in classes:
+            continue
+        values = classes[name][order]
+        if panel == "nc2":
+            values = values / values.mean()
+        # Predictions are lines, what was measured are points.
+        predicted = name.startswith("seli")
+        ax.plot(
+            values,
+            color=COLOURS[k // 2],
+            linestyle="--" if predicted else "none" if many else "-",
+            linewidth=1.2,
+            marker=None if predicted else MARKERS[k // 2],
+            markersize=2.5 if many else 5,
+            label=described,
+        )
+    label_classes(ax.xaxis, classes["class"][order])
+    ax.set(title=title, xlabel=class_axis_title(len(order)), ylabel=label)
+    _finish(ax, panel)
+
+
+def draw_curves(ax, panel, epochs, reports):
+    """Draw measures over epochs."""
+    title, label, measures = CURVE_PANELS[panel]
+    for k, (name, described) in enumerate(measures.items()):
+        if name not in reports[0].measures:
+            continue
+        ax.plot(
+            epochs,
+            [report[name] for report in reports],
+            color=COLOURS[k],
+            marker=MARKERS[k],
+            markersize=3.5,
+            linewidth=1.5,
+            label=described,
+        )
+    ax.set(title=title, xlabel="epoch", ylabel=label)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    _finish(ax, panel)
+
+
+def _finish(ax, panel):
+    values = np.concatenate([line.get_ydata() for line in ax.lines] or [[]])
+    values = values[np.isfinite(values)]
+    if panel in _SHARES:
+        ax.set_ylim(-0.03, 1.03)
+    elif panel == "nc1" and _spans_magnitudes(values):
+        # It is zero for a class with one sample.
+        ax.set_yscale("log", nonpositive="mask")
+    else:
+        top = values.max(initial=0)
+        # Rounding errors alone are not to fill a panel.
+        ax.set_ylim(0, 1.08 * top if top > _ROUND_OFF else 1)
+    if not len(values):
+        ax.annotate("not measured", (0.5, 0.5), xycoords="axes fraction", ha="center")
+    if len(ax.lines) > 1:
+        ax.legend(frameon=False, fontsize="small")
+    tidy(ax)
+
+
+def _spans_magnitudes(values):
+    positive = values[values > 0]
+    return len(positive) > 0 and positive.max() > _LARGE_RATIO * positive.min()

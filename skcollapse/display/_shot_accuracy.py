@@ -1,0 +1,248 @@
+"""Recall of each class against its number of training samples."""
+
+import numpy as np
+from sklearn.metrics import recall_score
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import column_or_1d
+
+from skcollapse.display._style import COLOURS, MARKERS, one_axes, tidy
+
+# Few, medium and many training samples, as is customary for long-tailed classes.
+_BOUNDS = 20, 100
+_SHOTS = "few", "medium", "many"
+# By which drawn recalls are known again in axes that several share.
+_GID = "recalls"
+# More of them are drawn smaller.
+_FEW_POINTS = 20
+
+
+class ShotAccuracyDisplay:
+    """Recall of each class against its number of training samples.
+
+    Horizontal lines are the mean recalls of classes with few (less than 20), medium and
+    many (more than 100) training samples.
+
+    Parameters
+    ----------
+    recalls : ndarray of shape (n_classes,)
+        NaN for classes that were not tested.
+    class_counts : ndarray of shape (n_classes,)
+        Training samples, positive.
+    classes : ndarray of shape (n_classes,), default=None
+        Labels.
+    name : str, default=None
+        Of the classifier, for the legend.
+
+    Attributes
+    ----------
+    shots_ : dict of str to float
+        Mean recall of "few", "medium" and "many", of those that there are.
+    points_ : matplotlib.lines.Line2D
+        The recalls.
+    figure_ : matplotlib.figure.Figure
+    ax_ : matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from skcollapse.display import ShotAccuracyDisplay
+    >>> display = ShotAccuracyDisplay.from_predictions(
+    ...     [0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 0, 2], class_counts=[500, 50, 5]
+    ... )
+    >>> display.shots_
+    {'few': 0.5, 'medium': 1.0, 'many': 1.0}
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(self, recalls, class_counts, *, classes=None, name=None):
+        self.recalls = recalls
+        self.class_counts = class_counts
+        self.classes = classes
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, y, *, class_counts=None, name=None, ax=None, color=None
+    ):
+        """Draw the recalls of a fitted classifier on test rows.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted classifier, or a pipeline or search with one.
+        X : array-like of shape (n_samples, ...)
+        y : array-like of shape (n_samples,)
+        class_counts : array-like of shape (n_classes,), default=None
+            Training samples of the sorted classes of the estimator. None for its
+            ``class_counts_``.
+        name : str, default=None
+            None for the name of the class.
+        ax : matplotlib.axes.Axes, default=None
+        color : str, default=None
+
+        Returns
+        -------
+        ShotAccuracyDisplay
+
+        Raises
+        ------
+        ValueError
+            If there are no class counts, or they do not fit.
+        """
+        fitted = _innermost(estimator)
+        if class_counts is None and not hasattr(fitted, "class_counts_"):
+            raise ValueError(
+                f"class_counts must be given, as {fitted!r} has no class_counts_: the "
+                "number of training samples of each class."
+            )
+        return cls.from_predictions(
+            y,
+            estimator.predict(X),
+            class_counts=fitted.class_counts_ if class_counts is None else class_counts,
+            classes=estimator.classes_,
+            name=type(fitted).__name__ if name is None else name,
+            ax=ax,
+            color=color,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true,
+        y_pred,
+        *,
+        class_counts,
+        classes=None,
+        name=None,
+        ax=None,
+        color=None,
+    ):
+        """Draw the recalls of predictions.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+        y_pred : array-like of shape (n_samples,)
+        class_counts : array-like of shape (n_classes,)
+            Training samples of each class.
+        classes : array-like of shape (n_classes,), default=None
+            Labels in the order of `class_counts`. None for the sorted labels of
+            `y_true` and `y_pred`.
+        name : str, default=None
+            Of the classifier, for the legend.
+        ax : matplotlib.axes.Axes, default=None
+        color : str, default=None
+
+        Returns
+        -------
+        ShotAccuracyDisplay
+
+        Raises
+        ------
+        ValueError
+            If class counts do not fit.
+        """
+        y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
+        if classes is None:
+            classes = np.union1d(y_true, y_pred)
+        recalls = recall_score(
+            y_true, y_pred, labels=classes, average=None, zero_division=np.nan
+        )
+        display = cls(recalls, class_counts, classes=np.asarray(classes), name=name)
+        return display.plot(ax, color=color)
+
+    def plot(self, ax=None, *, color=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Also one with another classifier. None for a new figure.
+        color : str, default=None
+            None for the next of colours that can be told apart.
+
+        Returns
+        -------
+        ShotAccuracyDisplay
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If class counts do not fit, or are not positive.
+        ImportError
+            If matplotlib is not installed.
+        """
+        counts = np.asarray(self.class_counts, dtype=np.float64)
+        recalls = np.asarray(self.recalls, dtype=np.float64)
+        if counts.shape != recalls.shape:
+            raise ValueError(
+                f"class_counts must hold a number for each of the {len(recalls)} "
+                f"classes, got the shape {counts.shape}."
+            )
+        if not (counts > 0).all():
+            raise ValueError(
+                f"class_counts must be positive, got {counts.min():g}. Leave out the "
+                "classes without training samples."
+            )
+        self.ax_ = one_axes(ax)
+        self.figure_ = self.ax_.figure
+        drawn = sum(line.get_gid() == _GID for line in self.ax_.lines)
+        color = COLOURS[drawn % len(COLOURS)] if color is None else color
+        (self.points_,) = self.ax_.plot(
+            counts,
+            recalls,
+            linestyle="none",
+            marker=MARKERS[drawn % len(MARKERS)],
+            markersize=5 if len(counts) <= _FEW_POINTS else 3.5,
+            markeredgewidth=0,
+            color=color,
+            alpha=0.8,
+            label=self.name,
+            gid=_GID,
+        )
+        self._draw_means(counts, recalls, color)
+        if drawn == 0:
+            self._set_up()
+        if self.name is not None:
+            self.ax_.legend(
+                loc="upper center",
+                bbox_to_anchor=(0.5, -0.16),
+                frameon=False,
+                fontsize="small",
+            )
+        return self
+
+    def _draw_means(self, counts, recalls, color):
+        self.shots_ = {}
+        edges = np.digitize(counts, [_BOUNDS[0], np.nextafter(_BOUNDS[1], np.inf)])
+        for k, shot in enumerate(_SHOTS):
+            own = (edges == k) & ~np.isnan(recalls)
+            if own.any():
+                mean = self.shots_[shot] = float(recalls[own].mean())
+                span = counts[own].min() / 1.08, counts[own].max() * 1.08
+                self.ax_.plot(span, [mean, mean], color=color, linewidth=2.5, alpha=0.6)
+        means = ", ".join(f"{shot} {mean:.2f}" for shot, mean in self.shots_.items())
+        if self.name is not None:
+            self.points_.set_label(f"{self.name}: {means}")
+
+    def _set_up(self):
+        from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+        ax = self.ax_
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set(
+            xlabel="training samples of the class", ylabel="recall", ylim=(-0.03, 1.03)
+        )
+        for bound in _BOUNDS:
+            ax.axvline(bound, color="#b0b0b0", linestyle=":", linewidth=1, zorder=0)
+        tidy(ax)
+
+
+def _innermost(estimator):
+    """Return the fitted classifier in a search, or at the end of a pipeline."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    return estimator[-1] if isinstance(estimator, Pipeline) else estimator

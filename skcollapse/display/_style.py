@@ -1,0 +1,93 @@
+"""What all displays share: axes, colours, and an axis of classes."""
+
+import numpy as np
+
+# Told apart by colour-blind readers (Petroff, arXiv:2107.02270), and by markers.
+COLOURS = ("#3f90da", "#e76300", "#832db6", "#717581")
+MARKERS = ("o", "s", "^", "D")
+# More labels than that do not fit side by side.
+_MOST_LABELS = 15
+# Ranks beside the first that fit, and the steps that people count in.
+_MOST_RANKS = 6
+_STEPS = [c * 10**power for power in range(1, 9) for c in (1, 2, 5)]
+# Labels of more characters together stand upright.
+_MOST_CHARACTERS = 20
+
+
+def pyplot():
+    """Return ``matplotlib.pyplot``, or say how to get it."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            "Displays need matplotlib: pip install 'skcollapse[plot]'."
+        ) from error
+    return plt
+
+
+def one_axes(ax, figsize=(5.5, 4.0)):
+    """Return the axes to draw on, those of a new figure for None."""
+    if ax is not None:
+        return ax
+    return pyplot().subplots(figsize=figsize, layout="constrained")[1]
+
+
+def many_axes(ax, shape, panel_size):
+    """Return an array of axes of a shape.
+
+    Parameters
+    ----------
+    ax : array of as many axes, one Axes to divide, or None for a new figure
+    shape : tuple of int
+        Rows and columns.
+    panel_size : tuple of float
+        Width and height of one of the axes of a new figure, in inches.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many axes.
+    """
+    n_rows, n_columns = shape
+    if ax is None:
+        size = panel_size[0] * n_columns, panel_size[1] * n_rows
+        plt = pyplot()
+        return plt.subplots(*shape, figsize=size, layout="constrained", squeeze=False)[
+            1
+        ]
+    if hasattr(ax, "get_subplotspec"):
+        ax.set_axis_off()
+        grid = ax.get_subplotspec().subgridspec(*shape)
+        return grid.subplots(squeeze=False)
+    axes = np.asarray(ax, dtype=object)
+    if axes.size != n_rows * n_columns:
+        raise ValueError(
+            f"ax must hold {n_rows * n_columns} axes, one for each panel; got "
+            f"{axes.size}. A single one is divided."
+        )
+    return axes.reshape(shape)
+
+
+def label_classes(axis, labels):
+    """Put labels of classes at 0, 1, ... on an axis; ranks if these are too many."""
+    if len(labels) > _MOST_LABELS:
+        step = next(s for s in _STEPS if s >= len(labels) / _MOST_RANKS)
+        ranks = [1, *range(step, len(labels) + 1, step)]
+        axis.set_ticks([rank - 1 for rank in ranks], ranks)
+        return
+    names = [str(label) for label in labels]
+    wide = len(names) * max(map(len, names)) > _MOST_CHARACTERS
+    upright = axis.axis_name == "x" and wide
+    axis.set_ticks(range(len(names)), names, rotation=90 if upright else 0)
+    axis.set_tick_params(length=0)
+
+
+def class_axis_title(n_classes):
+    """Return what `label_classes` has put there."""
+    place = "class" if n_classes <= _MOST_LABELS else "rank of class"
+    return f"{place}, from common to rare"
+
+
+def tidy(ax):
+    """Take off what says nothing."""
+    ax.spines[["top", "right"]].set_visible(False)
