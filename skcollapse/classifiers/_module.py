@@ -237,8 +237,9 @@ def settle(module, problem):
 def geometry_of(estimator, proxies):
     """Return trained class vectors as a target, or raise if some coincide."""
     vectors = proxies().cpu().double().numpy()
-    # Float32 leaves its rounding in the lengths.
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    # Float32 leaves its rounding in the lengths; a class mean may be zero.
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.where(lengths > 0, lengths, 1)
     distances = pdist(vectors)
     # The neighbours of a code are never closer than 2π/K, which d = 2 has.
     if not distances.min() > _COLLAPSED / len(vectors):

@@ -45,8 +45,9 @@ class HUGClassifier(ProjectionClassifier):
     hidden_layer_sizes : tuple of int, default=(512,)
         Of "mlp".
     n_components : int, default=None
-        Dimension d of the sphere, of any size; the default is the number of classes
-        less one, which holds a simplex. 1 stands for the default too.
+        Dimension d of the features, at least 2: on a line directions cannot turn. The
+        default is the number of classes less one, which holds a simplex, or 2 for two
+        classes. 1 stands for the default too.
     assignment : {"auto", "identity"}, default="auto"
         Which class gets which proxy to begin with, where they are not all alike:
         "auto" puts classes with similar means close together, by
@@ -126,8 +127,7 @@ class HUGClassifier(ProjectionClassifier):
         average.
     n_iter_ : int
     loss_curve_ : list of float
-        Loss after each iteration, without the constant term between classes if "lbfgs"
-        trained a linear projector; empty for "closed_form".
+        Loss after each iteration; empty for "closed_form".
     validation_scores_ : list of float or None
         Balanced accuracy on the rows that early stopping held out.
     n_features_in_ : int
@@ -242,7 +242,7 @@ class HUGClassifier(ProjectionClassifier):
     def _make_target(self, class_counts, rows, random_state):
         check_choice("assignment", self.assignment, ASSIGNMENTS)
         n_classes = len(class_counts)
-        n_components = components_of(self.n_components) or n_classes - 1
+        n_components = components_of(self.n_components) or max(n_classes - 1, 2)
         if self._proxies is None or self._proxies.starts_at_code:
             code = hyperspherical_code(
                 n_classes,

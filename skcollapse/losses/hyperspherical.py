@@ -146,7 +146,7 @@ class HypersphericalUniformityGap(WeightedLoss):
                     f"{name} must be a finite number of at least 0; got {value!r}"
                 )
 
-    def between(self, class_vectors):
+    def of_vectors(self, class_vectors):
         """Return the weighted term of the (K, d) class vectors alone."""
         units = unit_rows(class_vectors).double()
         energy = CRITERIA[self.criterion](units, self.s)
@@ -158,11 +158,3 @@ class HypersphericalUniformityGap(WeightedLoss):
         units = units.detach() if self.decoupled else units
         distances = torch.linalg.vector_norm(unit_rows(features) - units[y], dim=1)
         return self.intra_weight * distances
-
-    def over_batch(self, features, y, class_vectors, sample_weight, log_prior):
-        """Return the sum of both terms; nothing for a batch of nothing."""
-        within = super().over_batch(
-            features, y, class_vectors, sample_weight, log_prior
-        )
-        some = torch.ones_like(y) if sample_weight is None else sample_weight
-        return within + self.between(class_vectors) * (some.sum() > 0)

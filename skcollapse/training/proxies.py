@@ -96,22 +96,19 @@ def _restore_orthogonal(code, state):
 class ClassMeanProxies(Proxies):
     """Directions of the class means of the features.
 
-    In training, the means of the batch are mixed with those remembered; classes that
-    are absent from it are only remembered. The term between classes so pulls on the
-    features of the batch.
+    In training these are the means of the batch, so that the term between classes pulls
+    on its features, and what is remembered of classes that are absent from it. Nothing
+    is averaged over batches: features would be held back where their class has been.
 
     Parameters
     ----------
     start : tensor of shape (K, d)
         What is remembered of classes not seen yet.
-    momentum : float, default=0.5
-        The share of the batch.
     """
 
-    def __init__(self, start, momentum=0.5):
+    def __init__(self, start):
         super().__init__()
         self.register_buffer("means", start.clone())
-        self.momentum = momentum
 
     def forward(self):
         """Return the (K, d) class vectors."""
@@ -119,24 +116,23 @@ class ClassMeanProxies(Proxies):
 
     def of_batch(self, features, y, weight):
         """Return the class vectors; remember those of the classes in the batch."""
-        mixed = self._mixed(features, y, weight, self.momentum)
-        self.means = mixed.detach()
-        return normalize(mixed)
+        means = self._means_of(features, y, weight)
+        self.means = means.detach()
+        return normalize(means)
 
     @torch.no_grad()
     def settle(self, features, y, weight):
-        """Remember the class means of all rows, and nothing else."""
-        self.means = self._mixed(features, y, weight, 1.0)
+        """Remember the class means of all rows."""
+        self.means = self._means_of(features, y, weight)
 
-    def _mixed(self, features, y, weight, momentum):
+    def _means_of(self, features, y, weight):
         units = normalize(features).to(self.means)
         weight = torch.ones_like(y) if weight is None else weight
         weight = weight.to(units)[:, None]
         sums = torch.zeros_like(self.means).index_add(0, y, weight * units)
         totals = torch.zeros_like(self.means[:, :1]).index_add(0, y, weight)
         present = totals > 0
-        means = sums / totals.masked_fill(~present, 1)
-        return self.means.lerp(means, momentum).where(present, self.means)
+        return (sums / totals.masked_fill(~present, 1)).where(present, self.means)
 
 
 PROXIES = {
