@@ -228,7 +228,7 @@ def test_copies_predict_the_same(proxy):
 @every_proxy
 def test_partial_fit_goes_on(proxy):
     model = HUGClassifier(
-        proxy=proxy, random_state=0, **{**TRAINED, "learning_rate_init": 0.005}
+        proxy=proxy, random_state=0, **{**TRAINED, "learning_rate_init": 0.02}
     )
     first = Y % 2 == 0  # two classes come later
     model.partial_fit(X[first], Y[first], classes=np.arange(K))
