@@ -4,9 +4,9 @@ Where should the classes sit, how are features brought there, and how far are th
 from it?
 """
 
-from skcollapse.classifiers import ETFClassifier
+from skcollapse.classifiers import ETFClassifier, HUGClassifier
 from skcollapse.scorer import NeuralCollapseScorer
 
-__all__ = ["ETFClassifier", "NeuralCollapseScorer", "__version__"]
+__all__ = ["ETFClassifier", "HUGClassifier", "NeuralCollapseScorer", "__version__"]
 
 __version__ = "0.1.0.dev0"

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skcollapse import ETFClassifier
+from skcollapse import ETFClassifier, HUGClassifier
 from skcollapse.losses import LOSSES
 from skcollapse.targets import TARGETS, simplex_etf
 
@@ -16,10 +16,16 @@ ESTIMATORS = [
     ETFClassifier(solver="lbfgs", loss="dot_regression", projector="linear"),
     ETFClassifier(target="seli", projector="linear"),
     ETFClassifier(projector="mlp", solver="lbfgs", hidden_layer_sizes=(16,)),
+    HUGClassifier(),
 ]
 MORE_ESTIMATORS = [
     ETFClassifier(solver="lbfgs", loss="dot_regression"),
     ETFClassifier(target="seli"),
+    ETFClassifier(target="hyperspherical", assignment="identity", projector="linear"),
+    HUGClassifier(solver="closed_form"),
+    # The checks allow for a few epochs only.
+    HUGClassifier(proxy="learnable", learning_rate_init=0.1),
+    HUGClassifier(proxy="orthogonal", learning_rate_init=0.1),
 ]
 # Some checks fit networks to noise, which takes more iterations than the default.
 slow_convergence = pytest.mark.filterwarnings(

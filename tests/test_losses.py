@@ -3,7 +3,8 @@
 import copy
 import math
 import pickle
-from dataclasses import FrozenInstanceError, dataclass
+from dataclasses import FrozenInstanceError, dataclass, replace
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -18,11 +19,13 @@ from skcollapse.losses import (
     NTCE,
     CrossEntropy,
     DotRegression,
+    HypersphericalUniformityGap,
     Loss,
     SquaredError,
     get_loss,
 )
 from skcollapse.losses._numerics import unit_rows
+from skcollapse.targets import hyperspherical_code
 
 N, D, K = 12, 4, 5
 
@@ -36,6 +39,10 @@ VARIANTS = [
     SquaredError(weighting="class"),
     NTCE(temperature=1.0),
     NONL(temperature=0.7),
+    HypersphericalUniformityGap("mhs", inter_weight=0.3, intra_weight=2.0),
+    HypersphericalUniformityGap("mgd", decoupled=False),
+    HypersphericalUniformityGap(s=0.0, decoupled=False, weighting="sample"),
+    HypersphericalUniformityGap(s=2.5, decoupled=False),
 ]
 EVERY_LOSS = [make() for make in LOSSES.values()] + VARIANTS
 every_loss = pytest.mark.parametrize("loss", EVERY_LOSS, ids=repr)
@@ -119,6 +126,21 @@ def test_get_loss():
         (lambda: DotRegression(feature_energy=0.0), "feature_energy must be positive"),
         (lambda: DotRegression(vector_energy=math.nan), "vector_energy must be"),
         (lambda: SquaredError(weighting="balanced"), "weighting must be"),
+        (lambda: HypersphericalUniformityGap("max"), "criterion must .* got 'max'"),
+        (lambda: HypersphericalUniformityGap(s=-1.0), "s must be a finite .* got -1"),
+        (lambda: HypersphericalUniformityGap(s=math.inf), "s must be a finite number"),
+        (
+            lambda: HypersphericalUniformityGap(inter_weight=math.nan),
+            "inter_weight must be",
+        ),
+        (
+            lambda: HypersphericalUniformityGap(intra_weight=-0.1),
+            "intra_weight must be",
+        ),
+        (
+            lambda: HypersphericalUniformityGap(weighting="classes"),
+            "weighting must be .* got 'classes'",
+        ),
         (lambda: NTCE(temperature=0.0), "temperature must be positive"),
         (lambda: NONL(temperature=math.inf), "temperature must be positive"),
     ],
@@ -142,6 +164,8 @@ def test_gradients(loss, weighted):
     def call(features, class_vectors):
         return loss(features, y, class_vectors, sample_weight, log_prior)
 
+    if getattr(loss, "decoupled", False):  # a stopped gradient is not the slope
+        class_vectors = class_vectors.detach()
     assert torch.autograd.gradcheck(call, (features, class_vectors))
 
 
@@ -360,13 +384,39 @@ def numpy_loss(loss, features, y, class_vectors, w, log_prior):
         SquaredError: squared_row,
         NTCE: ntce_row,
         NONL: nonl_row,
+        HypersphericalUniformityGap: distance_row,
     }[type(loss)]
     arrays = [a.numpy() for a in (features, y, class_vectors, w, log_prior)]
     rows = np.array([row_loss(loss, i, *arrays) for i in range(len(features))])
     y, w = arrays[1], arrays[3]
+    alone = vectors_alone(loss, arrays[2])
     if getattr(loss, "weighting", "sample") == "sample":
-        return np.average(rows, weights=w)
-    return np.mean([np.average(rows[y == k], weights=w[y == k]) for k in np.unique(y)])
+        return alone + np.average(rows, weights=w)
+    return alone + np.mean(
+        [np.average(rows[y == k], weights=w[y == k]) for k in np.unique(y)]
+    )
+
+
+def vectors_alone(loss, class_vectors):
+    """Return what the loss has of the class vectors, whatever the features."""
+    if not isinstance(loss, HypersphericalUniformityGap):
+        return 0.0
+    units = [v / math.sqrt(v @ v) for v in class_vectors]
+    distances = [math.dist(v, w) for v, w in combinations(units, 2)]
+    if loss.criterion == "mhs":
+        energy = -min(distances)
+    elif loss.criterion == "mgd":
+        epsilon = max(1.0, K ** (1 / (D - 1)) / 4)
+        gram = [
+            [math.exp(-((epsilon * math.dist(v, w)) ** 2)) for v in units]
+            for w in units
+        ]
+        energy = -np.linalg.slogdet(gram)[1] / K
+    elif loss.s == 0:
+        energy = np.mean([-math.log(r) for r in distances])
+    else:
+        energy = np.mean([r**-loss.s for r in distances])
+    return loss.inter_weight * energy
 
 
 def cosine(a, b):
@@ -397,6 +447,12 @@ def squared_row(loss, i, features, y, class_vectors, w, log_prior):
     return 0.5 * sum((features[i] - class_vectors[y[i]]) ** 2)
 
 
+def distance_row(loss, i, features, y, class_vectors, w, log_prior):
+    h, v = features[i], class_vectors[y[i]]
+    unit_h, unit_v = h / math.sqrt(h @ h), v / math.sqrt(v @ v)
+    return loss.intra_weight * math.dist(unit_h, unit_v)
+
+
 def ntce_row(loss, i, features, y, class_vectors, w, log_prior):
     similarities = [
         math.exp(cosine(class_vectors[y[i]], u) / loss.temperature) for u in features
@@ -419,7 +475,9 @@ def test_equals_the_formula(loss, weighted):
     w = weights(3) if weighted else torch.ones(N, dtype=torch.float64)
     value = loss(features, y, class_vectors, w if weighted else None, log_prior)
     expected = numpy_loss(loss, features, y, class_vectors, w, log_prior)
-    assert value.item() == pytest.approx(expected, rel=1e-12)
+    # The Gram determinant is kept from zero by 1e-10 on the diagonal.
+    small = getattr(loss, "criterion", "") == "mgd"
+    assert value.item() == pytest.approx(expected, rel=1e-8 if small else 1e-12)
 
 
 def test_cross_entropy_is_the_log_loss_of_scikit_learn():
@@ -499,6 +557,76 @@ def test_nonl_is_zero_without_negatives_and_may_be_negative():
     assert NONL()(features, torch.full_like(y, 3), class_vectors) == 0
     collapsed = class_vectors[torch.arange(K)]
     assert NONL()(collapsed, torch.arange(K), class_vectors) < 0
+
+
+@pytest.mark.parametrize("criterion", ["mhe", "mhs", "mgd"])
+def test_class_vectors_learn_from_each_other_alone(criterion):
+    features, y, class_vectors, _ = batch()
+    class_vectors.requires_grad_()
+    loss = HypersphericalUniformityGap(criterion, inter_weight=0.7)
+    assert torch.autograd.gradcheck(loss.of_vectors, class_vectors)
+    (alone,) = torch.autograd.grad(loss.of_vectors(class_vectors), class_vectors)
+    (whole,) = torch.autograd.grad(loss(features, y, class_vectors), class_vectors)
+    torch.testing.assert_close(whole, alone)
+    coupled = replace(loss, decoupled=False)
+    (pulled,) = torch.autograd.grad(coupled(features, y, class_vectors), class_vectors)
+    assert not torch.allclose(pulled, alone)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        HypersphericalUniformityGap("mhs"),
+        HypersphericalUniformityGap("mgd"),
+        *(HypersphericalUniformityGap(s=s) for s in (0.0, 1.0, 2.0, 100.0)),
+    ],
+    ids=repr,
+)
+def test_class_vectors_may_coincide(loss, dtype):
+    features, y, class_vectors, _ = batch(dtype=dtype)
+    for gap in (0.0, 1e-30, 1e-9, 1e-7, 1e-5):
+        vectors = class_vectors.clone()
+        vectors[1] = vectors[0]
+        vectors[1, 0] += gap
+        vectors.requires_grad_()
+        value = loss(features, y, vectors)
+        (gradient,) = torch.autograd.grad(value, vectors)
+        assert value.isfinite()
+        assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("criterion", ["mhe", "mhs", "mgd"])
+def test_a_thousand_class_vectors_need_no_third_axis(criterion):
+    n_classes, n_components = 1000, 64
+    rng = np.random.default_rng(0)
+    vectors = torch.tensor(rng.normal(size=(n_classes, n_components)))
+    sizes = []
+
+    def pack(tensor):
+        sizes.append(tensor.numel())
+        return tensor
+
+    vectors.requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        HypersphericalUniformityGap(criterion).of_vectors(vectors).backward()
+    assert max(sizes) <= n_classes**2
+    assert vectors.grad.isfinite().all()
+
+
+def test_the_uniform_code_is_stationary():
+    for criterion, n_classes, n_components in product(
+        ("mhe", "mgd"), (4, 6), (3,)
+    ):  # the simplex and the octahedron
+        code = torch.tensor(
+            hyperspherical_code(n_classes, n_components, criterion=criterion)
+        ).requires_grad_()
+        loss = HypersphericalUniformityGap(criterion)
+        (gradient,) = torch.autograd.grad(loss.of_vectors(code), code)
+        assert gradient.abs().max() < 1e-8
+        value = loss.of_vectors(code).item()
+        other = torch.tensor(np.random.default_rng(0).normal(size=code.shape))
+        assert loss.of_vectors(other).item() > value
 
 
 def test_a_new_loss_is_one_small_class():

@@ -288,6 +288,8 @@ def test_penalised_warns_before_it_has_converged():
 
 @every_loss
 @pytest.mark.parametrize("solver", [Penalised, EarlyStoppedPath])
+# Distances are not smooth where a row is on its class vector: L-BFGS slows down.
+@pytest.mark.filterwarnings("ignore:L-BFGS stopped at max_iter")
 def test_loss_never_rises_along_a_path(loss, solver):
     rows = problem(loss)
     solver = solver(rows, max_iter=200, tol=1e-3)

@@ -51,6 +51,11 @@ class ProjectionClassifier(
     target they want with ``_make_loss`` and ``_make_target``.
     """
 
+    # All classes weigh the same, costs apart, as if class_weight was "balanced".
+    _balances_classes = False
+    # The kind of proxies that learn the class vectors; None leaves them as they are.
+    _proxies = None
+
     def fit(self, X, y, sample_weight=None, groups=None):
         """Fit the projector.
 
@@ -81,10 +86,10 @@ class ProjectionClassifier(
             loss, device = self._make_loss(), resolve_device(self.device)
             rng = check_random_state(self.random_state)
             rows, classes, counts = self._prepare(X, y, sample_weight)
-            target = self._make_target(counts, rng)
+            target = self._make_target(counts, rows, rng)
             with limited_threads(rows.X.size * len(classes)):
                 state = fit_projection(self, rows, loss, target, device, groups, rng)
-            self._accept(state, classes, counts, target)
+            self._accept(state, classes, counts)
         return self
 
     @available_if(_trains_on_mini_batches)
@@ -134,29 +139,26 @@ class ProjectionClassifier(
                 )
             indices = np.searchsorted(classes, y)
             counts = np.bincount(indices, weight, minlength=len(classes))
+            rows = self._make_rows(X, classes, indices, weight)
             rng = check_random_state(self.random_state)
             if first:
-                target = self._make_target(counts, rng)
+                target = self._make_target(counts, rows, rng)
             else:
                 target = ClassGeometry(self.target_, self.target_means_)
                 counts = counts + self.class_counts_
-            rows = self._make_rows(X, classes, indices, weight)
             with limited_threads(X.size * len(classes)):
                 state = fit_projection_partially(self, rows, loss, target, device, rng)
-            self._accept(state, classes, counts, target)
+            self._accept(state, classes, counts)
         return self
 
-    def _accept(self, state, classes, counts, target):
+    def _accept(self, state, classes, counts):
+        scores = state["target_"].T / state["temperature_"]
         # In one step: never half of a fit.
         vars(self).update(
             state,
             classes_=classes,
             class_counts_=counts,
-            target_=target.classifier,
-            target_means_=target.means,
-            _scorer=state["projection_"].followed_by(
-                target.classifier.T / state["temperature_"]
-            ),
+            _scorer=state["projection_"].followed_by(scores),
         )
 
     def _report(self, epoch, loss, score=None):
@@ -190,14 +192,17 @@ class ProjectionClassifier(
 
     def _make_rows(self, X, classes, indices, weight):
         """Return the rows, with what ``class_weight`` says."""
-        cost = np.ones(len(classes))
-        if self.class_weight is None:
-            return Rows(X, indices, weight, cost)
-        if isinstance(self.class_weight, str) and self.class_weight == "balanced":
+        balanced = isinstance(self.class_weight, str) and (
+            self.class_weight == "balanced"
+        )
+        if balanced or self._balances_classes:
             counts = np.bincount(indices, weight, minlength=len(classes))
-            # As if the classes were equally frequent: of the prior too.
-            weight = weight * (counts.sum() / (len(counts) * counts[indices]))
-            return Rows(X, indices, weight, cost)
+            # As if the classes were equally frequent: of the prior too. A class whose
+            # rows have no weight has none to share.
+            share = np.divide(1, counts, where=counts > 0, out=np.zeros_like(counts))
+            weight = weight * (counts.sum() / len(counts) * share[indices])
+        if balanced or self.class_weight is None:
+            return Rows(X, indices, weight, np.ones(len(classes)))
         cost = compute_class_weight(self.class_weight, classes=classes, y=classes)
         if not (cost > 0).all():
             raise ValueError(

@@ -33,13 +33,21 @@ def check_parameters(estimator):
     kind = kind_of(estimator)
     if kind != "module":
         check_choice("projector", estimator.projector, ("auto", *PROJECTORS, "mlp"))
-    solvers = SOLVERS[kind]
+    solvers = solvers_of(estimator)
     known = dict.fromkeys(name for names in SOLVERS.values() for name in names)
     check_choice("solver", estimator.solver, ("auto", *known))
+    if not solvers:
+        raise ValueError(
+            f"proxy={estimator.proxy!r} is trained on mini-batches, which "
+            f"projector={estimator.projector!r} is not. Choose 'linear' or 'mlp', or "
+            "proxy='fixed'."
+        )
     if estimator.solver not in ("auto", *solvers):
+        proxy = "" if estimator._proxies is None else f" with proxy={estimator.proxy!r}"
         raise ValueError(
             f"solver={estimator.solver!r} cannot train projector="
-            f"{estimator.projector!r}; choose one of {', '.join(map(repr, solvers))}."
+            f"{estimator.projector!r}{proxy}; choose one of "
+            f"{', '.join(map(repr, solvers))}."
         )
     check_choice(
         "feature_scaling", estimator.feature_scaling, ("auto", *SCALINGS, None)
@@ -58,11 +66,19 @@ def check_parameters(estimator):
         check_number("n_components", estimator.n_components, 1, integer=True)
 
 
+def solvers_of(estimator):
+    """Return the solvers that can train the projector, and proxies if there are any."""
+    solvers = SOLVERS[kind_of(estimator)]
+    if estimator._proxies is None:
+        return solvers
+    # Class vectors that a loss trains by one of its terms follow no common gradient,
+    # which a line search would need.
+    return tuple(solver for solver in solvers if solver in MINI_BATCH)
+
+
 def solver_of(estimator):
     """Return the solver that "auto" stands for, or the one that was chosen."""
-    if estimator.solver != "auto":
-        return estimator.solver
-    return SOLVERS[kind_of(estimator)][0]
+    return solvers_of(estimator)[0] if estimator.solver == "auto" else estimator.solver
 
 
 def trains_module(estimator):

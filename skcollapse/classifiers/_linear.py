@@ -94,6 +94,8 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
         "loss_curve_": loss_curve,
         "validation_scores_": None,
         "selection_results_": results,
+        "target_": target.classifier,
+        "target_means_": target.means,
         "_unit_features": loss.unit_features,
         "_network": None,
     }

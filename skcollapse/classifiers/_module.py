@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.spatial.distance import pdist
 
 from skcollapse.classifiers._linear import (
     SCALINGS,
@@ -14,14 +15,19 @@ from skcollapse.classifiers._linear import (
 from skcollapse.projectors.export import export
 from skcollapse.projectors.mlp import MLPProjector
 from skcollapse.projectors.scaling import fit_scaling
+from skcollapse.targets import ClassGeometry
 from skcollapse.training.candidates import Family
+from skcollapse.training.early_stopping import BATCH_SIZE
 from skcollapse.training.full_batch import train_full_batch
 from skcollapse.training.minibatch import MiniBatchOptions, train_minibatch
+from skcollapse.training.proxies import ProjectorWithProxies, Proxies
 from skcollapse.training.splits import hold_out
 
 # What alpha="auto" stands for: networks are not searched.
 _DEFAULT_ALPHA = 1e-4
 _LARGEST_BATCH = 256
+# Proxies this close, by the number of classes, are no longer apart.
+_COLLAPSED = 1e-3
 
 
 @dataclass
@@ -31,12 +37,15 @@ class Network:
     Parameters
     ----------
     module : torch.nn.Module
+    proxies : Proxies or None
+        Class vectors that are trained beside it.
     center, scale : ndarrays of shape (p,)
     optimizer : dict or None
     class_counts : ndarray of shape (K,)
     """
 
     module: torch.nn.Module
+    proxies: Proxies | None
     center: np.ndarray
     scale: np.ndarray
     optimizer: dict | None
@@ -75,7 +84,28 @@ def new_network(estimator, rows, recipe, groups, rng):
             batch_norm=estimator.batch_norm,
         )
     counts = np.zeros(len(recipe.target.classifier))
-    return Network(module.to(_dtype(rows)), center, scale, None, counts)
+    return Network(module.to(_dtype(rows)), None, center, scale, None, counts)
+
+
+def with_proxies(network, kind, rows, recipe):
+    """Return the network with proxies of a kind, new ones if it has others.
+
+    Parameters
+    ----------
+    network : Network
+    kind : subclass of Proxies or None
+    rows : Rows
+    recipe : Recipe
+        Its target is where new ones start.
+
+    Returns
+    -------
+    Network
+    """
+    if isinstance(network.proxies, kind or type(None)):
+        return network
+    proxies = kind and kind(torch.as_tensor(recipe.target.means, dtype=_dtype(rows)))
+    return replace(network, proxies=proxies, optimizer=None)
 
 
 def _dtype(rows):
@@ -107,17 +137,22 @@ def fit_module(
     dict
         Fitted attributes.
     """
+    network = with_proxies(network, estimator._proxies, rows, recipe)
     groups = None if groups is None else np.asarray(groups)[rows.weight > 0]
     rows = rows.counted()
     counts = rows.class_counts
     if partial:
         counts = network.class_counts + counts
-    network = replace(network, module=deepcopy(network.module), class_counts=counts)
+    network = replace(deepcopy(network), class_counts=counts)
     held_rows, validation = None, None
+    module, proxies = network.module.to(recipe.device), network.proxies
+    if proxies is not None:
+        proxies.to(recipe.device)
+        module = ProjectorWithProxies(module, proxies)
 
     def problem(rows, counts):
         scaled = ((rows.X - network.center) / network.scale).astype(rows.X.dtype)
-        return recipe.problem(scaled, rows, counts)
+        return replace(recipe.problem(scaled, rows, counts), proxies=proxies)
 
     if estimator.early_stopping and not partial:
         train, held = hold_out(rows.y, estimator.validation_fraction, groups, rng)
@@ -129,12 +164,12 @@ def fit_module(
         held_rows, rows = rows.take(held), rows.take(train)
         counts = rows.class_counts
         validation = problem(held_rows, held_rows.class_counts)
-    module = network.module.to(recipe.device)
+    training = problem(rows, counts)
     alpha = _DEFAULT_ALPHA if isinstance(estimator.alpha, str) else estimator.alpha
     if solver == "lbfgs":
         history = train_full_batch(
             module,
-            problem(rows, counts),
+            training,
             alpha=alpha,
             max_iter=estimator.max_iter,
             tol=estimator.tol,
@@ -157,14 +192,19 @@ def fit_module(
         )
         history = train_minibatch(
             module,
-            problem(rows, counts),
+            training,
             options,
             generator=torch.Generator().manual_seed(int(rng.randint(2**31))),
             validation=validation,
             on_epoch=estimator._report,
             optimizer=network.optimizer if partial else None,
         )
-    network = replace(network, module=module.cpu(), optimizer=history.optimizer)
+    if proxies is not None:
+        if not partial:
+            settle(module, training)
+        recipe = replace(recipe, target=geometry_of(estimator, proxies))
+    module.cpu()
+    network = replace(network, optimizer=history.optimizer)
     projection = export(network.module, network.center, network.scale)
     # Training rows say too little of probabilities, unless there is no scale at all.
     temperature = 1.0
@@ -178,6 +218,36 @@ def fit_module(
         "loss_curve_": history.loss_curve,
         "validation_scores_": history.validation_scores,
         "selection_results_": None,
+        "target_": recipe.target.classifier,
+        "target_means_": recipe.target.means,
         "_unit_features": recipe.loss.unit_features,
         "_network": network,
     }
+
+
+@torch.no_grad()
+def settle(module, problem):
+    """Let the proxies of a trained module take note of all rows."""
+    batches = problem.features.split(BATCH_SIZE)
+    projected = torch.cat([module(batch) for batch in batches])
+    module.proxies.settle(projected, problem.y, problem.sample_weight)
+
+
+@torch.no_grad()
+def geometry_of(estimator, proxies):
+    """Return trained class vectors as a target, or raise if some coincide."""
+    vectors = proxies().cpu().double().numpy()
+    # Float32 leaves its rounding in the lengths; a class mean may be zero.
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.where(lengths > 0, lengths, 1)
+    distances = pdist(vectors)
+    # The neighbours of a code are never closer than 2π/K, which d = 2 has.
+    if not distances.min() > _COLLAPSED / len(vectors):
+        pairs = np.triu_indices(len(vectors), 1)
+        first, second = (side[distances.argmin()] for side in pairs)
+        raise ValueError(
+            f"The proxies of the classes {first} and {second} coincide, in the order "
+            f"of the labels. Lower intra_weight, which is {estimator.intra_weight}, or "
+            f"learning_rate_init, which is {estimator.learning_rate_init}."
+        )
+    return ClassGeometry(vectors, vectors)

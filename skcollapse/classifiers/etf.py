@@ -22,9 +22,11 @@ class ETFClassifier(ProjectionClassifier):
 
     Parameters
     ----------
-    target : {"etf", "seli"} or array of shape (n_classes, n_components), default="etf"
+    target : {"etf", "seli", "hyperspherical"} or array, default="etf"
         Class vectors: a simplex equiangular tight frame, the geometry of
-        [2]_ for the class counts seen in ``fit``, or vectors in the order of the
+        [2]_ for the class counts seen in ``fit``, the code of
+        :func:`~skcollapse.targets.hyperspherical_code`, which fits into any number of
+        dimensions, or vectors of shape (n_classes, n_components) in the order of the
         sorted labels.
     loss : str or Loss, default="logit_adjusted"
         What pulls: "logit_adjusted", "cross_entropy", "dot_regression", "squared",
@@ -37,8 +39,12 @@ class ETFClassifier(ProjectionClassifier):
     hidden_layer_sizes : tuple of int, default=(512,)
         Of "mlp".
     n_components : int, default=None
-        Dimension d of the target, at least the number of classes less one, which is
-        the default; 1 stands for the default too.
+        Dimension d of the target; the default is the number of classes less one, the
+        fewest that "etf" and "seli" can have. 1 stands for the default too.
+    assignment : {"auto", "identity"}, default="auto"
+        Which class gets which vector of "hyperspherical", where they are not all alike:
+        "auto" puts classes with similar means close together, by
+        :func:`~skcollapse.targets.assign_code`; "identity" leaves it to chance.
     solver : {"auto", "lbfgs", "closed_form", "adamw", "sgd"}, default="auto"
         "auto" is "adamw" for "mlp" and modules; for linear and kernel projectors it
         is "lbfgs", with which "closed_form" competes if ``alpha="auto"``.
@@ -164,6 +170,7 @@ class ETFClassifier(ProjectionClassifier):
         projector="auto",
         hidden_layer_sizes=(512,),
         n_components=None,
+        assignment="auto",
         solver="auto",
         alpha="auto",
         feature_scaling="auto",
@@ -192,6 +199,7 @@ class ETFClassifier(ProjectionClassifier):
         self.projector = projector
         self.hidden_layer_sizes = hidden_layer_sizes
         self.n_components = n_components
+        self.assignment = assignment
         self.solver = solver
         self.alpha = alpha
         self.feature_scaling = feature_scaling
@@ -218,7 +226,13 @@ class ETFClassifier(ProjectionClassifier):
     def _make_loss(self):
         return get_loss(self.loss)
 
-    def _make_target(self, class_counts, random_state):
+    def _make_target(self, class_counts, rows, random_state):
         return resolve_target(
-            self.target, class_counts, self.n_components, random_state
+            self.target,
+            class_counts,
+            self.n_components,
+            self.assignment,
+            rows,
+            self.feature_scaling,
+            random_state,
         )

@@ -9,6 +9,7 @@ from functools import partial
 from skcollapse.losses._base import Loss
 from skcollapse.losses.cross_entropy import CrossEntropy
 from skcollapse.losses.dot_regression import DotRegression
+from skcollapse.losses.hyperspherical import HypersphericalUniformityGap
 from skcollapse.losses.normalised import NONL, NTCE
 from skcollapse.losses.squared import SquaredError
 
@@ -18,6 +19,7 @@ __all__ = [
     "NTCE",
     "CrossEntropy",
     "DotRegression",
+    "HypersphericalUniformityGap",
     "Loss",
     "SquaredError",
     "get_loss",
@@ -30,6 +32,7 @@ LOSSES: dict[str, Callable[[], Loss]] = {
     "squared": SquaredError,
     "ntce": NTCE,
     "nonl": NONL,
+    "hug": HypersphericalUniformityGap,
 }
 
 

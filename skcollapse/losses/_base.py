@@ -73,6 +73,10 @@ class Loss:
         """Return the (n,) losses of the samples, each computed without the others."""
         raise NotImplementedError
 
+    def of_vectors(self, class_vectors):
+        """Return what is added to the mean for the class vectors themselves."""
+        return class_vectors.new_zeros(())
+
     def weigh(self, y, n_classes, sample_weight):
         """Return the (n,) weights with which samples enter the mean of their batch."""
         return sample_weight
@@ -82,7 +86,10 @@ class Loss:
         losses = self.per_sample(features, y, class_vectors, log_prior)
         if sample_weight is None:
             sample_weight = torch.ones_like(losses)
-        return weighted_mean(losses, self.weigh(y, len(class_vectors), sample_weight))
+        weight = self.weigh(y, len(class_vectors), sample_weight)
+        # A batch of nothing has no loss.
+        alone = self.of_vectors(class_vectors) * (weight.sum() > 0)
+        return weighted_mean(losses, weight) + alone
 
     def __call__(
         self,

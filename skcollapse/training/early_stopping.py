@@ -1,6 +1,7 @@
 """When to stop, and which weights to keep."""
 
 import math
+from dataclasses import replace
 
 import torch
 
@@ -81,7 +82,8 @@ class HeldOut:
             problem.weight / problem.class_frequency.to(problem.weight)[problem.y]
         )
         self.classifier = problem.tensor(problem.target.classifier)
-        self.objective = Objective(problem)
+        # Proxies are judged as they are, not as these rows would have them.
+        self.objective = Objective(replace(problem, proxies=None))
         # All classes the same: a constant, which drops out of the adjusted logits.
         if self.objective.log_prior is not None:
             n_classes = len(self.classifier)
@@ -100,6 +102,8 @@ class HeldOut:
         rows = self.problem.features.split(BATCH_SIZE)
         projected = torch.cat([module(batch) for batch in rows])
         module.train()
+        if self.problem.proxies is not None:
+            self.classifier = self.objective.class_vectors = self.problem.proxies()
         hits = (projected @ self.classifier.T).argmax(dim=1) == self.problem.y
         weight = self.weight.double()
         # Rounded, so that the order of a sum does not break a tie.

@@ -44,6 +44,7 @@ class LinearObjective:
         self.problem = problem
         self.alpha = alpha
         self._loss = Objective(problem)
+        self._constant = 0.0
         if problem.loss.contrasts_samples:
             self._weight, self._of_part = problem.weight, self._loss
             self._step = len(problem.y)
@@ -51,6 +52,7 @@ class LinearObjective:
             n_classes = len(self._loss.class_vectors)
             weight = problem.loss.weigh(problem.y, n_classes, problem.weight)
             self._weight, self._of_part = weight / weight.sum(), self._loss.share
+            self._constant = problem.loss.of_vectors(self._loss.class_vectors).item()
             on_host = problem.features.device.type == "cpu"
             self._step = _ROWS_AT_ONCE if on_host else len(problem.y)
         curvature = problem.loss.curvature(self._loss.class_vectors)
@@ -79,7 +81,8 @@ class LinearObjective:
         """Return the value and the gradient at whitened coordinates."""
         coef, intercept = self.unpack(vector)
         sums = self._sum(coef, intercept)
-        value = 0.5 * self.alpha * float(coef.double().square().sum()) + sums[0].item()
+        penalty = 0.5 * self.alpha * float(coef.double().square().sum())
+        value = penalty + self._constant + sums[0].item()
         if not np.isfinite(value):
             raise ValueError(
                 f"The loss became {value}. Features or class vectors are too large for "

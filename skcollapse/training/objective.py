@@ -9,7 +9,7 @@ class Objective:
     """The loss of projected rows of a problem.
 
     The class vectors and the prior are those of the whole problem, computed once, for
-    every batch of it.
+    every batch of it; proxies are computed for each.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ class Objective:
 
     def __init__(self, problem: Problem):
         self.loss = problem.loss
-        self.class_vectors = problem.class_vectors
+        self.class_vectors, self.proxies = problem.class_vectors, problem.proxies
         self.log_prior = problem.log_prior if problem.loss.needs_prior else None
 
     def __call__(self, projected: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
@@ -35,7 +35,10 @@ class Objective:
                 f"The projector must map {len(y)} rows to shape "
                 f"{(len(y), n_components)}; it returned {tuple(projected.shape)}"
             )
-        return self.loss(projected, y, self.class_vectors, weight, self.log_prior)
+        vectors = self.class_vectors
+        if self.proxies is not None:
+            vectors = self.proxies.of_batch(projected, y, weight)
+        return self.loss(projected, y, vectors, weight, self.log_prior)
 
     def share(self, projected: Tensor, y: Tensor, share: Tensor) -> Tensor:
         """Return what some rows add to the loss of all, given their shares in it.

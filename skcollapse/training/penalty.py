@@ -1,11 +1,13 @@
 """Which parameters are pulled to zero, and how strongly."""
 
+from skcollapse.training.proxies import Proxies
+
 
 def trainable(module):
     """Return the parameters to train, those to penalise before the others.
 
     Matrices and kernels are penalised; vectors are biases, or the scales and shifts of
-    a normalisation, and are not.
+    a normalisation, and are not. Nor are proxies: only their directions count.
 
     Parameters
     ----------
@@ -23,8 +25,10 @@ def trainable(module):
     parameters = [p for p in module.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError("No parameter of the projector requires a gradient")
-    weights = [p for p in parameters if p.ndim > 1]
-    others = [p for p in parameters if p.ndim <= 1]
+    proxies = [m for m in module.modules() if isinstance(m, Proxies)]
+    of_proxies = {id(p) for m in proxies for p in m.parameters()}
+    weights = [p for p in parameters if p.ndim > 1 and id(p) not in of_proxies]
+    others = [p for p in parameters if p.ndim <= 1 or id(p) in of_proxies]
     return weights, others
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from skcollapse.losses import Loss
 from skcollapse.targets import ClassGeometry
+from skcollapse.training.proxies import Proxies
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Problem:
     class_counts : tensor of shape (K,) or None, default=None
         How frequent the classes are, where the weights do not say it: because they hold
         costs of the classes, or because these rows are only a part.
+    proxies : Proxies or None, default=None
+        Class vectors that are trained, in place of those of the target.
     """
 
     features: Tensor
@@ -34,6 +37,7 @@ class Problem:
     loss: Loss
     target: ClassGeometry
     class_counts: Tensor | None = None
+    proxies: Proxies | None = None
 
     def tensor(self, array) -> Tensor:
         """Return an array in the dtype and on the device of the features."""

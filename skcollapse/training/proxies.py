@@ -1,0 +1,160 @@
+"""Class vectors that are trained beside the projector.
+
+A new kind is a class and a line. What trains them is the loss: the hyperspherical
+uniformity gap has a term of the class vectors alone, and stops the gradient of the
+other one unless it is told not to.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from torch.nn.utils.parametrizations import orthogonal
+
+
+class Proxies(nn.Module):
+    """Unit class vectors with parameters, or a memory, of their own.
+
+    Called without arguments they are what they are now, of shape (K, d).
+
+    Attributes
+    ----------
+    starts_at_code : bool
+        They start from a uniform code; otherwise from random directions.
+    decoupled : bool
+        The features do not pull them.
+    """
+
+    starts_at_code = False
+    decoupled = True
+
+    def of_batch(self, features: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+        """Return the class vectors for a batch of (n, d) features in training."""
+        return self()
+
+    def settle(self, features: Tensor, y: Tensor, weight: Tensor) -> None:
+        """Take note of the features of all rows, after training."""
+
+
+class LearnableProxies(Proxies):
+    """Free directions.
+
+    Parameters
+    ----------
+    start : tensor of shape (K, d)
+    """
+
+    def __init__(self, start):
+        super().__init__()
+        self.directions = nn.Parameter(start.clone())
+
+    def forward(self):
+        """Return the (K, d) class vectors."""
+        return normalize(self.directions)
+
+
+class OrthogonalProxies(Proxies):
+    """A fixed code that is turned.
+
+    How uniform a code is does not depend on the turn: the rotation has no gradient from
+    the term between classes, so it must learn from the pull of the features.
+
+    Parameters
+    ----------
+    start : tensor of shape (K, d)
+        The code.
+    """
+
+    starts_at_code = True
+    decoupled = False
+
+    def __init__(self, start):
+        super().__init__()
+        self.register_buffer("code", start.clone())
+        # The constructor of Linear would draw from the global generator.
+        n_components = start.shape[1]
+        turn = nn.utils.skip_init(
+            nn.Linear, n_components, n_components, bias=False, dtype=start.dtype
+        )
+        nn.init.eye_(turn.weight)
+        self.turn = orthogonal(turn)
+
+    def forward(self):
+        """Return the (K, d) class vectors."""
+        return normalize(self.turn(self.code))
+
+    def __reduce__(self):
+        # Modules with a parametrisation do not pickle, but their state does.
+        return _restore_orthogonal, (self.code, self.state_dict())
+
+
+def _restore_orthogonal(code, state):
+    proxies = OrthogonalProxies(code)
+    proxies.load_state_dict(state)
+    return proxies
+
+
+class ClassMeanProxies(Proxies):
+    """Directions of the class means of the features.
+
+    In training these are the means of the batch, so that the term between classes pulls
+    on its features, and what is remembered of classes that are absent from it. Nothing
+    is averaged over batches: features would be held back where their class has been.
+
+    Parameters
+    ----------
+    start : tensor of shape (K, d)
+        What is remembered of classes not seen yet.
+    """
+
+    def __init__(self, start):
+        super().__init__()
+        self.register_buffer("means", start.clone())
+
+    def forward(self):
+        """Return the (K, d) class vectors."""
+        return normalize(self.means)
+
+    def of_batch(self, features, y, weight):
+        """Return the class vectors; remember those of the classes in the batch."""
+        means = self._means_of(features, y, weight)
+        self.means = means.detach()
+        return normalize(means)
+
+    @torch.no_grad()
+    def settle(self, features, y, weight):
+        """Remember the class means of all rows."""
+        self.means = self._means_of(features, y, weight)
+
+    def _means_of(self, features, y, weight):
+        units = normalize(features).to(self.means)
+        weight = torch.ones_like(y) if weight is None else weight
+        weight = weight.to(units)[:, None]
+        sums = torch.zeros_like(self.means).index_add(0, y, weight * units)
+        totals = torch.zeros_like(self.means[:, :1]).index_add(0, y, weight)
+        present = totals > 0
+        return (sums / totals.masked_fill(~present, 1)).where(present, self.means)
+
+
+PROXIES = {
+    "learnable": LearnableProxies,
+    "orthogonal": OrthogonalProxies,
+    "class_mean": ClassMeanProxies,
+}
+
+
+class ProjectorWithProxies(nn.Module):
+    """A projector together with the class vectors that are trained beside it.
+
+    Parameters
+    ----------
+    projector : torch.nn.Module
+    proxies : Proxies
+    """
+
+    def __init__(self, projector, proxies):
+        super().__init__()
+        self.projector, self.proxies = projector, proxies
+
+    def forward(self, x):
+        """Return the projected rows."""
+        return self.projector(x)
