@@ -77,9 +77,10 @@ for name, (code, y, stages) in runs.items():
 # Look
 # ----
 #
-# Arrows, on the sphere lines, are class vectors, dots features; a ring is a place of the
-# code, turned to where the class vectors went, since the loss knows no direction. On the
-# circle dots are scattered a little along the radius, on the sphere the far side is pale.
+# Arrows, on the sphere lines, are class vectors, and dots features. A ring is a place
+# of the code, turned to where the class vectors went, since the loss knows no
+# direction. On the circle dots are scattered a little along the radius; on the sphere
+# the far side is pale.
 
 import matplotlib.pyplot as plt
 from scipy.linalg import orthogonal_procrustes
