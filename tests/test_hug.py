@@ -157,7 +157,7 @@ def test_fixed_proxies_are_a_target_of_the_other_classifier():
 
 @every_proxy
 def test_every_proxy_learns(proxy):
-    for n_components in (2, 3, K - 1, K + 2):
+    for n_components in (3, K - 1, K + 2):
         model = fit(proxy=proxy, n_components=n_components)
         assert model.target_.shape == (K, n_components)
         assert_allclose(np.linalg.norm(model.target_, axis=1), 1)
@@ -287,19 +287,16 @@ def test_networks_and_modules_have_proxies(proxy):
 
 
 @every_proxy
+@pytest.mark.filterwarnings("ignore:L-BFGS stopped at max_iter")
 def test_weights_are_repetitions(proxy):
     repeats = np.random.default_rng(0).integers(1, 4, len(Y))
     many = np.repeat(X, repeats, axis=0), np.repeat(Y, repeats)
     # One batch of all rows, and no folds that would differ.
     parameters = {"proxy": proxy, "assignment": "identity", "batch_size": 10_000}
+    parameters["max_iter"] = 5  # rounding must not grow
     if proxy == "fixed":
-        parameters |= {"alpha": 0.1, "max_iter": 5}
-    else:
-        # Adam starts with steps of one size: rounding must not grow.
-        parameters |= {"max_iter": 5}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("skcollapse.training.linear.warnings.warn", lambda *a, **k: None)
-        weighted, copied = fit(X, Y, repeats, **parameters), fit(*many, **parameters)
+        parameters["alpha"] = 0.1
+    weighted, copied = fit(X, Y, repeats, **parameters), fit(*many, **parameters)
     assert_allclose(weighted.target_, copied.target_, atol=1e-6)
     assert_allclose(weighted.transform(NEW), copied.transform(NEW), atol=1e-4)
 
