@@ -1,4 +1,4 @@
-"""Features and classifier that nothing constrains take the geometry that theory says."""
+"""Features and classifier that nothing constrains take the geometry of theory."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def train(ridge, start):
 
 @pytest.fixture(scope="module")
 def path():
-    """Return classifiers and features along the ridge path, each from the one before."""
+    """Return classifiers and features along the path, each from the one before."""
     end = np.random.default_rng(0).normal(size=(4 + len(Y)) * 4)
     trained = []
     for ridge in RIDGES:
