@@ -13,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skcollapse._arrays import float_dtypes, given_classes, to_numpy
 from skcollapse._device import resolve_device
 from skcollapse.classifiers._fitting import (
     MINI_BATCH,
@@ -22,8 +23,6 @@ from skcollapse.classifiers._fitting import (
 )
 from skcollapse.classifiers._validation import (
     check_sample_weight,
-    float_dtypes,
-    to_numpy,
     unchanged_on_error,
 )
 from skcollapse.targets import ClassGeometry
@@ -125,13 +124,9 @@ class ProjectionClassifier(
             loss, device = self._make_loss(), resolve_device(self.device)
             first = getattr(self, "_network", None) is None
             X, y, weight = self._check_rows(X, y, sample_weight, reset=first)
-            if classes is None and not hasattr(self, "classes_"):
-                raise ValueError("classes must be given in the first partial_fit.")
-            classes = self.classes_ if classes is None else np.unique(to_numpy(classes))
-            if not first and not np.array_equal(classes, self.classes_):
-                raise ValueError(
-                    f"classes={classes!r} is not what it was before: {self.classes_!r}."
-                )
+            begins_anew = first and classes is not None
+            known = None if begins_anew else getattr(self, "classes_", None)
+            classes = given_classes(classes, known)
             unknown = np.setdiff1d(y, classes)
             if len(unknown):
                 raise ValueError(

@@ -4,23 +4,7 @@ from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
-import torch
 from sklearn.utils import check_array
-
-
-def to_numpy(values):
-    """Return a tensor as a NumPy array, and anything else as it is."""
-    if not isinstance(values, torch.Tensor):
-        return values
-    values = values.detach().cpu()
-    # NumPy has no bfloat16.
-    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
-
-
-def float_dtypes(X):
-    """Return the dtypes in which X may stay: half precision is computed in float32."""
-    half = getattr(X, "dtype", None) == np.float16
-    return np.float32 if half else (np.float64, np.float32)
 
 
 def check_choice(name, value, choices):

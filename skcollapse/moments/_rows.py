@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from skcollapse._arrays import to_numpy
 from skcollapse._gram import gram
 
 
@@ -12,11 +13,7 @@ def place(values, device):
         return None
     if device is not None:
         return torch.as_tensor(values, device=device)
-    if not isinstance(values, torch.Tensor):
-        return np.asarray(values)
-    values = values.detach().cpu()
-    # NumPy has no bfloat16.
-    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    return np.asarray(to_numpy(values))
 
 
 def gram_of(rows):

@@ -1,7 +1,6 @@
 """Rows and labels as they come, in NumPy and as class indices."""
 
 import numpy as np
-import torch
 from sklearn.pipeline import Pipeline
 from sklearn.utils import assert_all_finite
 
@@ -37,17 +36,6 @@ def find_classes(y, head):
     )
 
 
-def given_classes(classes, known):
-    if known is None and classes is None:
-        raise ValueError("classes must be given in the first partial_fit.")
-    if classes is None:
-        return known
-    classes = np.unique(to_numpy(classes))
-    if known is not None and not np.array_equal(classes, known):
-        raise ValueError(f"classes={classes!r} is not what it was before: {known!r}.")
-    return classes
-
-
 def class_indices(y, classes):
     indices = np.searchsorted(classes, y).clip(0, len(classes) - 1)
     unknown = classes[indices] != y
@@ -68,17 +56,3 @@ def features_of(estimator, X):
         f"{estimator!r} has no transform: there are no features to measure. Put the "
         "transformer before it into a Pipeline."
     )
-
-
-def to_numpy(values):
-    if not isinstance(values, torch.Tensor):
-        return values
-    values = values.detach().cpu()
-    # NumPy has no bfloat16.
-    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
-
-
-def float_dtypes(X):
-    """Return the dtypes in which X may stay: half precision is computed in float32."""
-    half = getattr(X, "dtype", None) in (np.float16, torch.float16)
-    return np.float32 if half else (np.float64, np.float32)

@@ -9,16 +9,14 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skcollapse._arrays import float_dtypes, given_classes, to_numpy
 from skcollapse.moments import ClassMoments, RowMoments
 from skcollapse.scorer._catalogue import CATALOGUE, Subject, measure
 from skcollapse.scorer._data import (
     class_indices,
     features_of,
     find_classes,
-    float_dtypes,
-    given_classes,
     look_at,
-    to_numpy,
 )
 from skcollapse.scorer._head import resolve_head
 from skcollapse.scorer._network import Network, look_at_network
@@ -286,7 +284,8 @@ class NeuralCollapseScorer(ClassifierMixin, BaseEstimator):
         ndarray of shape (n_samples,)
         """
         check_is_fitted(self)
-        X = validate_data(self, to_numpy(X), dtype=float_dtypes(X), reset=False)
+        X = to_numpy(X)
+        X = validate_data(self, X, dtype=float_dtypes(X), reset=False)
         present = self.class_counts_ > 0
         centres = self.centres_[present].astype(X.dtype)
         return self.classes_[present][pairwise_distances_argmin(X, centres)]

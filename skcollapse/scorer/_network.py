@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from skcollapse._arrays import given_classes, to_numpy
 from skcollapse.extract import iter_features, last_linear
 from skcollapse.moments import ClassMoments
-from skcollapse.scorer._data import class_indices, given_classes, to_numpy
+from skcollapse.scorer._data import class_indices
 from skcollapse.scorer._head import Head, resolve_head
 from skcollapse.scorer._progress import progress
 from skcollapse.scorer._validation import check_head

@@ -1,0 +1,43 @@
+"""What users pass, as NumPy arrays that keep their precision."""
+
+import numpy as np
+import torch
+
+
+def to_numpy(values):
+    """Return a tensor as a NumPy array, and anything else as it is."""
+    if not isinstance(values, torch.Tensor):
+        return values
+    values = values.detach().cpu()
+    # NumPy has no bfloat16.
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+
+
+def float_dtypes(X):
+    """Return the dtypes in which X may stay: half precision is computed in float32."""
+    half = getattr(X, "dtype", None) == np.float16
+    return np.float32 if half else (np.float64, np.float32)
+
+
+def given_classes(classes, known):
+    """Return the sorted labels of a `partial_fit`, or raise.
+
+    Parameters
+    ----------
+    classes : array-like or None
+        As they were passed.
+    known : ndarray or None
+        As they were before; None if nothing was.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,)
+    """
+    if known is None and classes is None:
+        raise ValueError("classes must be given in the first partial_fit.")
+    if classes is None:
+        return known
+    classes = np.unique(to_numpy(classes))
+    if known is not None and not np.array_equal(classes, known):
+        raise ValueError(f"classes={classes!r} is not what it was before: {known!r}.")
+    return classes
