@@ -56,9 +56,11 @@ def sum_over_parts(function, n_rows, n_values, on_host):
     workers = min(torch.get_num_threads(), _MOST_THREADS)
     if workers == 1 or not on_host or n_values < _SMALL:
         return function(0, n_rows)
-    ends = pairwise(np.linspace(0, n_rows, workers + 1).astype(int).tolist())
-    with one_thread, ThreadPoolExecutor(workers) as pool:
-        first, *others = pool.map(lambda part: function(*part), ends)
-    for other in others:
-        first += other
-    return first
+    first, *others = pairwise(np.linspace(0, n_rows, workers + 1).astype(int).tolist())
+    # Memory that a thread has freed is not used by another: the caller takes a part.
+    with one_thread, ThreadPoolExecutor(workers - 1) as pool:
+        running = [pool.submit(function, *part) for part in others]
+        total = function(*first)
+        for other in running:
+            total += other.result()
+    return total

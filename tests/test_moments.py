@@ -629,7 +629,8 @@ def assert_same(rows, stream, rtol=1e-10, scale=1.0):
     assert_moments(rows, (counts, means, scatter, trace), rtol, scale)
     found, expected = rows.class_whitened_trace, stream.class_whitened_trace
     assert_allclose(found, expected, rtol=1e3 * rtol, atol=1e-20)
-    assert_allclose(rows.whitened_trace, stream.whitened_trace, rtol=1e3 * rtol)
+    found, expected = rows.whitened_trace, stream.whitened_trace
+    assert_allclose(found, expected, rtol=1e3 * rtol, atol=1e-20)
 
 
 def streamed(X, y, weights=None):
@@ -642,6 +643,7 @@ def test_rows_and_stream_agree(problem, values, threads):
     weights = weights + (np.arange(len(X)) < 2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_row_moments, "_BLOCK_VALUES", values)
+        patch.setattr(_row_moments, "_SUMMED_VALUES", values)
         patch.setattr(_parallel, "_SMALL", 0)
         patch.setattr(torch, "get_num_threads", lambda: threads)
         rows = RowMoments(X, y, K, weights)
@@ -684,16 +686,40 @@ def test_rows_of_weight_zero_may_hold_anything():
     )
 
 
-def test_functions_of_the_rows():
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_functions_of_the_rows(offset):
     X, y = sample()
-    rows = RowMoments(X, y, K, 1 + y)
-    largest, ones = rows.sum_by_class(
-        lambda rows, labels: rows.abs().amax(dim=1), lambda rows, labels: labels >= 0
+    X += offset
+    moments = RowMoments(X, y, K, 1 + y)
+    assert moments.centres.any() == bool(offset)
+    largest, total, ones = moments.sum_by_class(
+        lambda rows, projected, labels: rows.abs().amax(dim=1),
+        lambda rows, projected, labels: projected.abs().sum(dim=1),
+        lambda rows, projected, labels: labels >= 0,
     )
-    gaps = np.abs(X - rows.means[y]).max(axis=1)
-    expected = [(1 + k) * gaps[y == k].sum() for k in range(K)]
-    assert_allclose(largest, expected)
-    assert_allclose(ones, rows.counts)
+
+    def expected(values):
+        return [(1 + k) * values[y == k].sum() for k in range(K)]
+
+    gaps = np.abs(X - moments.centres[y]).max(axis=1)
+    assert_allclose(largest, expected(gaps))
+    projected = (X - moments.means[y]) @ moments.whitening
+    assert_allclose(total, expected(np.abs(projected).sum(axis=1)))
+    assert_allclose(ones, moments.counts)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.7, 5.0, 1000.0])
+@pytest.mark.parametrize("spread", [1.0, 0.1, 0.01])
+def test_float32_rows_are_as_exact_as_float64(spread, offset):
+    # Some of these are centred and some are not; the results do not show which.
+    rng = np.random.default_rng(0)
+    y = rng.integers(K, size=400)
+    X = rng.standard_normal((K, 50))[y] + spread * rng.standard_normal((400, 50))
+    X = (X + offset).astype(np.float32)
+    rows, exact = RowMoments(X, y, K), RowMoments(X.astype(np.float64), y, K)
+    assert rows.centres.any() == (1 + offset**2 + spread**2 > 64 * spread**2)
+    for name in ("class_scatter_trace", "class_whitened_trace", "means"):
+        assert_allclose(getattr(rows, name), getattr(exact, name), rtol=1e-5)
 
 
 def test_threads_are_as_before():
@@ -718,7 +744,8 @@ def test_bad_rows(X, y, message):
 
 
 def test_memory_of_rows_is_bounded_by_the_block(monkeypatch, tmp_path):
-    monkeypatch.setattr(_row_moments, "_BLOCK_VALUES", 2**14)
+    for name in ("_BLOCK_VALUES", "_SUMMED_VALUES"):
+        monkeypatch.setattr(_row_moments, name, 2**14)
     rng = np.random.default_rng(0)
     X = rng.standard_normal((40_000, 50)).astype(np.float32)
     y = rng.integers(10, size=len(X))

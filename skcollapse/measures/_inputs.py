@@ -69,10 +69,11 @@ def centre(vectors):
 def unit(vectors):
     """Return rows of length one; a zero row is NaN, since it has no direction."""
     # Scaled beforehand, so that no square overflows or vanishes.
-    largest = np.abs(vectors).max(axis=1, keepdims=True)
+    largest = np.maximum(vectors.max(axis=1), -vectors.min(axis=1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        vectors = vectors / largest
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors = vectors / largest[:, None]
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 def pairs(matrix):
@@ -86,8 +87,10 @@ def pair_indices(positions, n_classes):
 
 
 def pair_distances(vectors):
-    """Return the squared distances of all pairs of rows, in the order of `pairs`."""
-    vectors = centre(vectors)
+    """Return the squared distances of all pairs of rows, in the order of `pairs`.
+
+    Rows far from zero should be centred before.
+    """
     squares = vectors @ vectors.T
     lengths = np.diagonal(squares).copy()
     squares *= -2

@@ -71,26 +71,28 @@ def agreement_function(moments, coef, intercept):
         raise ValueError(
             f"intercept must have the shape ({len(coef)},), got {intercept.shape}."
         )
-    # A row is its centre and a small rest. What both scores owe to the centre is known
-    # beforehand in float64, so that offsets of the features do not decide.
+    # A row is its centre and a rest, which is small where offsets of the features are
+    # large. What the scores owe to the centre is known beforehand, in float64.
     present, centres = moments.counts > 0, moments.centres
     # What all classes share decides nothing, and is taken off before rounding.
     coef = coef - coef.mean(axis=0)
     scores = centres @ coef.T + (intercept - intercept.mean())
     scores -= scores.max(axis=1, keepdims=True)
-    offset = moments.means[present].mean(axis=0)
-    means = np.where(present[:, None], moments.means - offset, 0.0)
-    around = centres - offset
-    lengths = np.where(present, np.square(means).sum(1) / 2, np.inf)
-    nearness = around @ means.T - lengths
+    # In the directions between the class means lies all that tells which is nearest:
+    # with B whitening and C the centred means, x^T C^T = (x^T B) (B^T C^T C C^T).
+    means = np.where(present[:, None], moments.means, 0.0)
+    means[present] -= means[present].mean(axis=0)
+    squares = means @ means.T
+    along = (means @ moments.whitening).T @ squares
+    nearness = squares - np.where(present, np.diagonal(squares) / 2, np.inf)
     nearness -= nearness.max(axis=1, keepdims=True)
-    scores, nearness, coef, means = map(
-        moments.as_tensor, (scores, nearness, coef.T, means.T)
+    scores, nearness, coef, along = map(
+        moments.as_tensor, (scores, nearness, coef.T, along)
     )
 
-    def agrees(rows, labels):
+    def agrees(rows, projected, labels):
         decision = torch.addmm(scores[labels], rows, coef).argmax(1)
-        nearest = torch.addmm(nearness[labels], rows, means).argmax(1)
+        nearest = torch.addmm(nearness[labels], projected, along).argmax(1)
         return decision == nearest
 
     return agrees

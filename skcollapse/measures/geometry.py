@@ -175,7 +175,9 @@ def etf_distance(means, *, centred=True):
     0.0
     """
     vectors = _rows(means, centred)
-    return gram_distance(vectors, np.eye(len(vectors)) - 1 / len(vectors))
+    simplex = np.eye(len(vectors))
+    simplex -= 1 / len(vectors)
+    return gram_distance(vectors, simplex)
 
 
 def target_distance(means, target_means, *, centred=True):
@@ -220,10 +222,14 @@ def target_distance(means, target_means, *, centred=True):
 
 
 def gram_distance(vectors, target_gram):
-    """Return the distance of the Gram matrix of rows from another, both of norm one."""
+    """Return the distance of the Gram matrix of rows from another, both of norm one.
+
+    The other is overwritten: there may be many classes.
+    """
     # A scale beforehand, so that no fourth power overflows or vanishes.
-    vectors = vectors / (np.abs(vectors).max() or np.nan)
+    vectors = vectors / (max(vectors.max(), -vectors.min()) or np.nan)
     gram = vectors @ vectors.T
     gram /= np.linalg.norm(gram)
-    gram -= target_gram / np.linalg.norm(target_gram)
+    target_gram /= np.linalg.norm(target_gram)
+    gram -= target_gram
     return float(np.linalg.norm(gram))

@@ -137,10 +137,12 @@ def seli_distance(means, class_counts=None, *, ridge=0.0, vectors="means"):
     rows = class_vectors(means, vectors)
     counts = class_counts_of(means, class_counts, len(rows))
     gram = _gram(counts, ridge, vectors == "classifier")
-    if vectors == "classifier":
-        return gram_distance(rows, gram)
-    # With a ridge, the features of the prediction do not sum to zero.
-    return gram_distance(centre(rows), centre(centre(gram).T))
+    if vectors == "means":
+        rows = centre(rows)
+        # With a ridge, the features of the prediction do not sum to zero.
+        gram -= gram.mean(axis=0)
+        gram -= gram.mean(axis=1, keepdims=True)
+    return gram_distance(rows, gram)
 
 
 def minority_classes(class_counts):

@@ -177,10 +177,13 @@ def cdnv(moments):
     means = class_vectors(moments)
     present = moments.counts > 0
     variance = moments.class_scatter_trace[present] / moments.counts[present]
-    squares = pair_distances(means)
+    squares = pair_distances(centre(means))
     if not squares.all():
         return np.inf
-    return float(np.mean(pairs(np.add.outer(variance, variance)) / squares) / 2)
+    both = pairs(np.broadcast_to(variance, 2 * variance.shape))
+    both += pairs(np.broadcast_to(variance[:, None], 2 * variance.shape))
+    both /= squares
+    return float(both.mean() / 2)
 
 
 def vci(moments):

@@ -2,40 +2,53 @@
 
 import numpy as np
 import torch
-from scipy.sparse import csc_array
 
 from skcollapse._parallel import row_slices
 
 # Rows handled at a time within a chunk: few enough to stay in the processor's cache.
 _SUMMED_ROWS = 1024
 _CENTRED_ROWS = 64
+# Rows of a class that are added up in their own precision, before float64 takes over.
+_BAG = 32
+_BAGS = 256
 
 
-def add_class_sums_on_host(rows, labels, weights, step, sums):
-    """Add NumPy rows to the sums of their classes in float64, a few at a time."""
-    # The product with a sparse indicator is the fastest way to sum rows by class.
-    step = min(step, len(rows))
-    buffer = np.empty((step, rows.shape[1]))
-    for part in row_slices(len(rows), step):
-        block = buffer[: part.stop - part.start]
-        block[:] = rows[part]
-        share = np.ones(len(block)) if weights is None else weights[part]
-        indicator = csc_array(
-            (share, labels[part], np.arange(len(block) + 1)),
-            shape=(len(sums), len(block)),
+def add_class_sums(rows, labels, weights, sums):
+    """Add rows to the sums of their classes.
+
+    Parameters
+    ----------
+    rows : tensor of shape (m, d), float32 or float64
+        No more than 32 of them are added up in their own precision.
+    labels : ndarray of shape (m,), int64
+    weights : ndarray of shape (m,) or None
+    sums : ndarray of shape (K, d), dtype float64
+        Added to.
+    """
+    order = np.argsort(labels, kind="stable")
+    ordered = labels[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
+    bags = np.flatnonzero(rank % _BAG == 0)
+    ends = np.append(bags[1:], len(order))
+    if weights is not None:
+        rows = rows.double() * _like(weights, rows)[:, None]
+    sums = torch.from_numpy(sums)
+    for some in row_slices(len(bags), _BAGS):
+        first, end = bags[some][0], ends[some][-1]
+        partial = torch.nn.functional.embedding_bag(
+            _like(order[first:end], rows),
+            rows,
+            _like(bags[some] - first, rows),
+            mode="sum",
         )
-        sums += indicator @ block
+        # On the CPU, where additions come in the same order at every call.
+        classes = torch.from_numpy(ordered[bags[some]])
+        sums.index_add_(0, classes, partial.cpu().double())
 
 
-def add_class_sums_on_device(rows, labels, weights, step, sums):
-    """Do so for torch rows, where they are."""
-    for part in row_slices(len(rows), step):
-        own = torch.from_numpy(labels[part]).to(rows.device)
-        # Unlike index_add, the same at every call: no atomic additions.
-        indicator = torch.nn.functional.one_hot(own, len(sums)).double()
-        if weights is not None:
-            indicator *= torch.from_numpy(weights[part]).to(rows.device)[:, None]
-        sums += (indicator.T @ rows[part].double()).cpu().numpy()
+def _like(values, rows):
+    return torch.from_numpy(values).to(rows.device)
 
 
 def centre_on_host(rows, labels, weights):
@@ -46,9 +59,11 @@ def centre_on_host(rows, labels, weights):
     """
     classes, labels = np.unique(labels, return_inverse=True)
     counts = np.bincount(labels, weights).astype(np.float64)
-    step = max(_SUMMED_ROWS, len(counts))
     means = np.zeros((len(counts), rows.shape[1]))
-    add_class_sums_on_host(rows, labels, weights, step, means)
+    for part in row_slices(len(rows), max(_SUMMED_ROWS, len(counts))):
+        block = torch.from_numpy(rows[part].astype(np.float64))
+        share = None if weights is None else weights[part]
+        add_class_sums(block, labels[part], share, means)
     means /= counts[:, None]
     dtype = np.float32 if np.can_cast(rows.dtype, np.float32) else np.float64
     # In two steps, float32 centres as exactly as float64: the first loses nothing to

@@ -6,10 +6,7 @@ import numpy as np
 import torch
 
 from skcollapse._parallel import row_slices, sum_over_parts
-from skcollapse.moments._centring import (
-    add_class_sums_on_device,
-    add_class_sums_on_host,
-)
+from skcollapse.moments._centring import add_class_sums
 from skcollapse.moments._checks import check_labels, check_size, check_weights
 from skcollapse.moments._class_moments import ClassMoments
 from skcollapse.moments._rows import place
@@ -19,6 +16,10 @@ __all__ = ["RowMoments"]
 
 # Values handled at a time: 2 MiB in float32, few enough to stay in a cache.
 _BLOCK_VALUES = 2**19
+# For sums by class more: each block of them costs as much as all classes have rows.
+_SUMMED_VALUES = 2**22
+# How many times what is left of a sum of squares that sum may be.
+_CANCELLED = 64
 # What float32 does not hold exactly.
 _WIDE_INTEGERS = (torch.int32, torch.int64)
 
@@ -78,9 +79,11 @@ class RowMoments:
     Notes
     -----
     Rows are handled in blocks of some MiB, so that memory maps are never read as a
-    whole. Sums are accumulated in float64; centred rows are projected in float32 for
-    float32 or shorter data and in float64 otherwise. Centring precedes all else: large
-    offsets and nearly collapsed classes do not lose accuracy.
+    whole. Rows are projected in float32 for float32 or shorter data and in float64
+    otherwise; sums over them are accumulated in float64. The first look also tells how
+    much of the squares of the rows is left without their class means. Where that is
+    little, because of large offsets or nearly collapsed classes, the means are taken
+    once more, in float64, and every row is centred before all else: no digits are lost.
 
     Examples
     --------
@@ -118,7 +121,7 @@ class RowMoments:
         self.labels, self._weights = np.array(labels), weights
         self.sizes = np.bincount(labels, minlength=self.n_classes)
         self.counts = np.bincount(labels, weights, self.n_classes).astype(np.float64)
-        self.means = self._class_means()
+        self.means, self._traces = self._first_look()
 
     @property
     def weight_sum(self):
@@ -128,12 +131,14 @@ class RowMoments:
     @property
     def class_scatter_trace(self):
         """Weighted sum of squared distances to the class mean, for each class."""
-        return self._traces[0]
+        return self._trace(_plain)
 
     @property
     def class_whitened_trace(self):
         """The same after whitening the class means."""
-        return self._traces[1]
+        if self.whitening.shape[1] == 0:
+            return np.full(self.n_classes, np.inf)
+        return self._trace(_whitened)
 
     @property
     def whitened_trace(self):
@@ -151,7 +156,7 @@ class RowMoments:
         return moments.scatter
 
     def sum_by_class(self, *functions):
-        """Sum functions of the centred rows over each class, all in one pass.
+        """Sum functions of the rows over each class, all in one pass.
 
         The traces above come from the first such pass, whoever asks for it.
 
@@ -159,23 +164,52 @@ class RowMoments:
         ----------
         *functions : callables
             Each takes a (m, n_features) tensor, rows less the `centres` of their
-            classes, and the (m,) tensor of their class indices. It returns a tensor of
-            m values.
+            classes; a (m, rank) tensor, rows less their class means times `whitening`;
+            and the (m,) tensor of their class indices. It returns a tensor of m values.
 
         Returns
         -------
         sums : ndarray of shape (len(functions), n_classes), dtype float64
         """
-        own = () if "_traces" in vars(self) else self._trace_functions()
-        sums = self._sum_by_class(*own, *functions)
-        if own:
-            vars(self)["_traces"] = self._corrected(sums[: len(own)])
+        own = [trace for trace in (_plain, _whitened) if trace not in self._traces]
+        sums = self._second_look(*own, *functions)
+        # A row alone is its class mean.
+        self._traces |= zip(own, sums * (self.sizes > 1), strict=False)
+        if _plain in own:
+            # What rounding of the centres has added.
+            added = self.counts * np.square(self._gaps).sum(axis=1)
+            self._traces[_plain] = np.maximum(self._traces[_plain] - added, 0)
         return sums[len(own) :]
 
     @cached_property
     def centres(self):
-        """Class means, rounded to the precision in which the rows are centred."""
+        """What is taken off the rows of each class before anything else.
+
+        Zeros, unless sums of squares would lose their digits: then the class means,
+        rounded to the precision of the rows.
+        """
+        if _plain in self._traces:
+            return np.zeros_like(self.means)
         return np.nan_to_num(self.means).astype(self._dtype).astype(np.float64)
+
+    @cached_property
+    def whitening(self):
+        """Factor of the pseudo-inverse of the scatter of class means."""
+        return whitening(self.means[self.counts > 0])
+
+    def as_tensor(self, values):
+        """Return an array as a tensor where the rows are, in the precision of sums."""
+        values = values.astype(self._dtype, order="C")
+        return torch.from_numpy(values).to(self._device or "cpu")
+
+    @property
+    def _gaps(self):
+        return np.nan_to_num(self.means) - self.centres
+
+    def _trace(self, name):
+        if name not in self._traces:
+            self.sum_by_class()
+        return self._traces[name]
 
     @cached_property
     def _dtype(self):
@@ -186,60 +220,75 @@ class RowMoments:
             exact = np.can_cast(self._X.dtype, np.float32)
         return np.dtype(np.float32 if exact else np.float64)
 
-    @cached_property
-    def _whitening(self):
-        return whitening(self.means[self.counts > 0])
+    def _first_look(self):
+        """Return the class means, and the traces that sums of squares tell."""
+        means, squares = self._class_means(self._dtype)
+        with np.errstate(invalid="ignore", over="ignore"):
+            left = squares - self.counts * np.einsum("ij,ij->i", means, means)
+            exact = (_CANCELLED * left >= squares) | (self.sizes < 2)
+        if exact.all():
+            return means, {_plain: np.where(self.sizes < 2, 0.0, left)}
+        if self._dtype == np.float32:
+            means, _ = self._class_means(np.dtype(np.float64))
+        return means, {}
 
-    @cached_property
-    def _traces(self):
-        return self._corrected(self._sum_by_class(*self._trace_functions()))
+    def _class_means(self, dtype):
+        """Return the class means, and the sums of the squared lengths of the rows."""
+        step = max(1, _SUMMED_VALUES // self.n_features)
 
-    def _trace_functions(self):
-        directions = self.as_tensor(self._whitening)
-
-        def whitened(rows, labels):
-            return squared_length(rows @ directions)
-
-        def plain(rows, labels):
-            return squared_length(rows)
-
-        return plain, whitened
-
-    def _corrected(self, sums):
-        """Take off what rounding of the centres has added."""
-        gap = np.nan_to_num(self.means) - self.centres
-        added = [np.square(gap).sum(1), np.square(gap @ self._whitening).sum(1)]
-        sums = np.maximum(sums - self.counts * added, 0)
-        if self._whitening.shape[1] == 0:
-            sums[1] = np.inf
-        return sums
-
-    def _sum_by_class(self, *functions):
-        centres = self.as_tensor(self.centres)
-        step = max(1, _BLOCK_VALUES // self.n_features)
-
-        def sum_part(start, stop):
-            sums = np.zeros((len(functions), self.n_classes))
-            shape = min(step, stop - start), self.n_features
-            buffer, own = (centres.new_empty(shape) for _ in range(2))
+        def sums_of(start, stop):
+            sums = np.zeros((self.n_classes, self.n_features + 1))
+            most = min(step, stop - start)
+            own = torch.from_numpy(np.empty((most, self.n_features), dtype))
             for part in row_slices(stop, step, start):
-                labels = torch.from_numpy(self.labels[part]).to(centres.device)
-                centred = buffer[: len(labels)]
-                torch.index_select(centres, 0, labels, out=centred)
-                torch.sub(self._block(part, own), centred, out=centred)
-                for total, function in zip(sums, functions, strict=True):
-                    values = function(centred, labels).cpu().double().numpy()
-                    if self._weights is not None:
-                        values = values * self._weights[part]
-                    total += np.bincount(self.labels[part], values, self.n_classes)
+                rows, labels = self._block(part, own), self.labels[part]
+                weights = None if self._weights is None else self._weights[part]
+                add_class_sums(rows, labels, weights, sums[:, :-1])
+                self._add_by_class(squared_length(rows), part, sums[:, -1])
             return sums
 
-        return self._sum_over_parts(sum_part)
+        sums = self._sum_over_parts(sums_of)
+        means, squares = sums[:, :-1], sums[:, -1]
+        with np.errstate(invalid="ignore"):
+            means /= self.counts[:, None]
+        return means, squares
 
-    def as_tensor(self, values):
-        """Return an array as a tensor where the rows are, in the precision of sums."""
-        values = values.astype(self._dtype, order="C")
-        return torch.from_numpy(values).to(self._device or "cpu")
+    def _second_look(self, *functions):
+        """Return the sums of functions over each class."""
+        centred = self.centres.any()
+        centres, directions = map(self.as_tensor, (self.centres, self.whitening))
+        projected_gaps = self.as_tensor(self._gaps @ self.whitening)
+        step = max(1, _BLOCK_VALUES // self.n_features)
+
+        def sums_of(start, stop):
+            sums = np.zeros((len(functions), self.n_classes))
+            most = min(step, stop - start)
+            own, others = (centres.new_empty(most, self.n_features) for _ in range(2))
+            buffer = centres.new_empty(most, directions.shape[1])
+            for part in row_slices(stop, step, start):
+                rows = self._block(part, own)
+                labels = torch.from_numpy(self.labels[part]).to(rows.device)
+                if centred:
+                    centre = torch.index_select(
+                        centres, 0, labels, out=others[: len(rows)]
+                    )
+                    rows = torch.sub(rows, centre, out=centre)
+                projected = torch.index_select(
+                    projected_gaps, 0, labels, out=buffer[: len(rows)]
+                ).addmm_(rows, directions, beta=-1)
+                for total, function in zip(sums, functions, strict=True):
+                    values = function(rows, projected, labels)
+                    self._add_by_class(values, part, total)
+            return sums
+
+        return self._sum_over_parts(sums_of)
+
+    def _add_by_class(self, values, part, sums):
+        """Add a tensor of values of rows to the sums of their classes."""
+        values = values.cpu().double().numpy()
+        if self._weights is not None:
+            values = values * self._weights[part]
+        sums += np.bincount(self.labels[part], values, self.n_classes)
 
     def _rows(self, part):
         if self._kept is None:
@@ -252,36 +301,26 @@ class RowMoments:
         rows = self._rows(part)
         if isinstance(rows, torch.Tensor):
             return rows.to(buffer.dtype)
-        if rows.dtype == self._dtype and rows.flags.writeable and min(rows.strides) > 0:
+        own = buffer[: len(rows)]
+        as_it_is = rows.dtype == own.numpy().dtype and rows.flags.writeable
+        if as_it_is and min(rows.strides) > 0:
             return torch.from_numpy(rows)
         # Torch takes only arrays that may be written to, in native byte order.
-        own = buffer[: len(rows)]
         np.copyto(own.numpy(), rows, casting="unsafe")
         return own
-
-    def _class_means(self):
-        means = self._sum_over_parts(self._class_sums)
-        with np.errstate(invalid="ignore"):
-            means /= self.counts[:, None]
-        return means
-
-    def _class_sums(self, start, stop):
-        on_host = self._device is None
-        add = add_class_sums_on_host if on_host else add_class_sums_on_device
-        step = max(self.n_classes, _BLOCK_VALUES // self.n_features)
-        sums = np.zeros((self.n_classes, self.n_features))
-        # Rows that are selected or converted are copied: not too many at once.
-        for part in row_slices(stop, 4 * step, start):
-            block = place(self._rows(part), self._device)
-            weights = None if self._weights is None else self._weights[part]
-            labels = self.labels[part]
-            add(block, labels, weights, step, sums)
-        return sums
 
     def _sum_over_parts(self, function):
         n_rows = len(self.labels)
         on_host = self._device is None
         return sum_over_parts(function, n_rows, n_rows * self.n_features, on_host)
+
+
+def _plain(rows, projected, labels):
+    return squared_length(rows)
+
+
+def _whitened(rows, projected, labels):
+    return squared_length(projected)
 
 
 def _device_of(X):

@@ -40,19 +40,19 @@ def whitening(means):
            [0.   ]])
     """
     n_classes, n_features = means.shape
-    centred = means - means.mean(axis=0)
-    # Coordinates in a basis of the rows that sum to zero, by a Householder reflection.
-    rows = centred[1:] + centred[0] / (np.sqrt(n_classes) - 1) if n_classes > 1 else []
-    if len(rows) == 0:
+    if n_classes < 2:
         return np.empty((n_features, 0))
-    rows = torch.from_numpy(rows)
     smallest = np.finfo(np.float64).eps * max(means.shape) * np.linalg.norm(means)
+    means = means - means.mean(axis=0)
+    # Coordinates in a basis of the rows that sum to zero, by a Householder reflection.
+    means[1:] += means[0] / (np.sqrt(n_classes) - 1)
+    rows = torch.from_numpy(means[1:])
     if n_classes - 1 <= n_features:
         basis, triangle = torch.linalg.qr(rows.T)
     else:
         basis, triangle = None, torch.linalg.qr(rows, mode="r").R
-    identity = torch.eye(len(triangle), dtype=triangle.dtype)
-    inverse = torch.linalg.solve_triangular(triangle, identity, upper=True)
+    inverse = torch.eye(len(triangle), dtype=triangle.dtype)
+    torch.linalg.solve_triangular(triangle, inverse, upper=True, out=inverse)
     # 1 / ||R^-1||_F is a lower bound of the smallest singular value of R.
     bound = 1 / torch.linalg.matrix_norm(inverse)
     if bound > max(smallest, _REGULAR * torch.linalg.matrix_norm(triangle)):

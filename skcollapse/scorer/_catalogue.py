@@ -5,6 +5,7 @@ To add a measure: write it in ``skcollapse.measures`` and give it one entry here
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -45,7 +46,9 @@ class Subject:
         """Leave out the classes without samples."""
         self.present = self.moments.counts > 0
         self.counts = self.moments.counts[self.present]
-        self.means = self.moments.means[self.present]
+        # A slice does not copy.
+        rows = slice(None) if self.present.all() else self.present
+        self.means = self.moments.means[rows]
         self.coef = None if self.head is None else self.head.coef[self.present]
 
     def agreement(self):
@@ -55,6 +58,11 @@ class Subject:
                 self.moments, self.head.coef, self.head.intercept, by_class=True
             )
         return self.agreement_by_class
+
+    @cached_property
+    def etf_distance(self):
+        """The distance of the class means from the ETF, which may be the target too."""
+        return measures.etf_distance(self.means)
 
     def target_distance(self):
         """Return the distance of the class means from the target."""
@@ -67,7 +75,7 @@ class Subject:
                 )
             return measures.target_distance(self.means, target[self.present])
         if self.target == "etf":
-            return measures.etf_distance(self.means)
+            return self.etf_distance
         if self.target == "seli":
             return measures.seli_distance(self.means, self.counts)
         geometry = TARGETS[self.target](self.counts, None, np.random.RandomState(0))
@@ -118,9 +126,7 @@ CATALOGUE = {
     "nc2_cosine_std": Measure(
         "deviation of cosines", lambda s: measures.cosine_std(s.means)
     ),
-    "nc2_etf_distance": Measure(
-        "distance from the ETF", lambda s: measures.etf_distance(s.means)
-    ),
+    "nc2_etf_distance": Measure("distance from the ETF", lambda s: s.etf_distance),
     "target_distance": Measure(
         "distance from the target", lambda s: s.target_distance()
     ),
@@ -213,11 +219,12 @@ def class_columns(subject, labels, sizes):
     if "class spread" in subject.has:
         columns["nc1"] = measures.class_nc1(moments)[present]
     classifier, means = measures.seli_grams(subject.counts, ridge=subject.ridge)
-    centring = np.eye(len(means)) - 1 / len(means)
-    columns |= _lengths("norm", _centred(subject), centring @ means @ centring)
+    # What is left on the diagonal when the mean of the vectors is taken off.
+    centred = np.diagonal(means) - 2 * means.mean(axis=0) + means.mean()
+    columns |= _lengths("norm", _centred(subject), centred)
     if subject.head is None:
         return columns
-    columns |= _lengths("classifier_norm", subject.coef, classifier)
+    columns |= _lengths("classifier_norm", subject.coef, np.diagonal(classifier))
     lengths = columns["norm"] * columns["classifier_norm"]
     products = (subject.coef * _centred(subject)).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -227,9 +234,9 @@ def class_columns(subject, labels, sizes):
     return columns
 
 
-def _lengths(name, vectors, gram):
+def _lengths(name, vectors, squares):
     """Return lengths, and those that SELI predicts at the same mean square."""
     lengths = np.linalg.norm(vectors, axis=1)
-    predicted = np.sqrt(np.maximum(np.diagonal(gram), 0))
+    predicted = np.sqrt(np.maximum(squares, 0))
     scale = np.linalg.norm(lengths) / np.linalg.norm(predicted)
     return {name: lengths, f"seli_{name}": predicted * scale}
