@@ -48,8 +48,8 @@ def counts_of(classes, counts):
     unknown = [label for label in classes.tolist() if label not in counts]
     if unknown:
         raise ValueError(
-            f"class_counts has no class {unknown[0]!r}, which y_true holds; its "
-            f"classes are {list(counts)!r}. Pass the number of training samples of "
-            "every class, 0 for those that had none."
+            f"class_counts has no number for class {unknown[0]!r}; its classes are "
+            f"{list(counts)!r}. Pass the number of training samples of every class, "
+            "0 for those that had none."
         )
     return np.array([counts[label] for label in classes.tolist()], dtype=np.float64)

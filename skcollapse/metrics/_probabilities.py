@@ -34,10 +34,11 @@ def check_probabilities(y_true, y_prob, labels, sample_weight):
     )
     check_consistent_length(y_true, y_prob)
     classes = np.unique(y_true if labels is None else column_or_1d(labels))
-    unknown = np.setdiff1d(y_true, classes)
-    if len(unknown):
+    unknown = np.setdiff1d(y_true, classes).tolist()
+    if unknown:
         raise ValueError(
-            f"y_true holds {unknown[0]!r}, which is not one of labels={labels!r}."
+            f"y_true holds {unknown[0]!r}, which is not one of labels "
+            f"{classes.tolist()!r}."
         )
     y_prob = two_columns(y_prob)
     if y_prob.shape[1] != len(classes):

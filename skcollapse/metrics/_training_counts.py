@@ -57,8 +57,8 @@ def training_counts(estimator):
     parts = list({id(part): part for part in innermost(estimator)}.values())
     if not parts or not all(hasattr(part, "class_counts_") for part in parts):
         raise ValueError(
-            f"class_counts must be given, as {estimator!r} has no class_counts_ of what "
-            "it was given to learn from: the number of training samples of each class, "
+            f"class_counts must be given, as {estimator!r} has no class_counts_ of the "
+            "rows that it was fitted to: the number of training samples of each class, "
             "such as class_counts=dict(zip(*np.unique(y, return_counts=True))). "
             "Classifiers of skcollapse count by themselves, also in searches, "
             "calibration, and pipelines that do not resample."
