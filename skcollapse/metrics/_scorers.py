@@ -59,7 +59,8 @@ def _shot_recall(
         raise ValueError(
             f"No class that was tested has {shot} training samples, with "
             f"thresholds={thresholds!r} and class_counts={counts!r}. Pass other "
-            f"thresholds, or leave {shot + '_shot_recall'!r} out of the scorers."
+            "thresholds, or class_counts for the same groups in all splits, or leave "
+            f"{shot + '_shot_recall'!r} out of the scorers."
         )
     return recalls[shot]
 

@@ -68,4 +68,8 @@ def training_counts(estimator):
         labels, counts = part.classes_.tolist(), part.class_counts_.tolist()
         sums.update(dict(zip(labels, counts, strict=True)))
     divisor = max(len(parts) - 1, 1)
+    classes = estimator.classes_.tolist()
+    if not sums.keys() <= set(classes):
+        # Calibration by temperature shows its members numbers in place of strings.
+        sums = {classes[k]: count for k, count in sums.items()}
     return {label: count / divisor for label, count in sums.items()}
