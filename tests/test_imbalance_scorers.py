@@ -5,11 +5,10 @@ import pickle
 import numpy as np
 import pytest
 import sklearn
-from joblib import parallel_config
+from joblib import parallel_backend
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import BaggingClassifier, VotingClassifier
-from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.feature_selection import RFE
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -26,7 +25,6 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.fixes import parse_version
 
 from skcollapse import ETFClassifier
 from skcollapse.datasets import LongTailSplit
@@ -228,7 +226,7 @@ def test_counts_are_those_of_the_training_rows(wrap, train, test):
 
 
 @pytest.mark.skipif(
-    parse_version(sklearn.__version__) < parse_version("1.8"),
+    sklearn.__version__.startswith("1.7."),
     reason="scikit-learn has no calibration by temperature",
 )
 def test_calibration_by_temperature_encodes_labels(train, test):
@@ -375,7 +373,7 @@ def assert_same_scores(search, expected):
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_workers(backend, found):
-    with parallel_config(backend):
+    with parallel_backend(backend):
         assert_same_scores(search(n_jobs=2).fit(*blobs(ALONE, 0)), found)
 
 
@@ -384,7 +382,7 @@ def test_dask_workers(found):
     cluster = distributed.LocalCluster(
         n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
     )
-    with cluster, distributed.Client(cluster), parallel_config("dask"):
+    with cluster, distributed.Client(cluster), parallel_backend("dask"):
         assert_same_scores(search(n_jobs=2).fit(*blobs(ALONE, 0)), found)
 
 
@@ -440,7 +438,7 @@ def test_weights_are_routed():
         model = quick().set_fit_request(sample_weight=False)
         options = {"scoring": scorers, "cv": cv, "error_score": "raise"}
         routed = {"params": {"sample_weight": weight}}
-        with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+        with pytest.raises((TypeError, ValueError), match="sample_weight"):  # not asked
             cross_validate(model, X, y, **options, **routed)
         for scorer in scorers.values():
             scorer.set_score_request(sample_weight=True)

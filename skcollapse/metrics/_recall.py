@@ -156,4 +156,6 @@ def geometric_mean_recall(
             f"{correction!r}."
         )
     recalls = class_recalls(y_true, y_pred, labels=labels, sample_weight=sample_weight)
-    return float(gmean(np.where(recalls[1] == 0, correction, recalls[1])))
+    # Older versions of SciPy take the logarithm of zero aloud.
+    with np.errstate(divide="ignore"):
+        return float(gmean(np.where(recalls[1] == 0, correction, recalls[1])))
