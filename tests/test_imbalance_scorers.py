@@ -438,7 +438,8 @@ def test_weights_are_routed():
         model = quick().set_fit_request(sample_weight=False)
         options = {"scoring": scorers, "cv": cv, "error_score": "raise"}
         routed = {"params": {"sample_weight": weight}}
-        with pytest.raises((TypeError, ValueError), match="sample_weight"):  # not asked
+        # No scorer has asked for them.
+        with pytest.raises((TypeError, ValueError), match="sample_weight"):
             cross_validate(model, X, y, **options, **routed)
         for scorer in scorers.values():
             scorer.set_score_request(sample_weight=True)
