@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from skcollapse import ETFClassifier, NeuralCollapseScorer
 from skcollapse.datasets import long_tail_counts
 from skcollapse.display import CollapseDisplay, GramDisplay, ShotAccuracyDisplay
+from skcollapse.metrics import shot_accuracy
 from skcollapse.targets import seli, simplex_etf
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -288,6 +289,8 @@ def test_counts_are_found_and_named(iris):
     display = draw(calibrated, X, y)
     assert_array_equal(display.points_.get_xdata(), [5, 20, 50])
     assert display.name == "ETFClassifier"
+    shots = shot_accuracy(y, calibrated.predict(X), class_counts=[5, 20, 50])
+    assert display.shots_ == pytest.approx(shots)
     display = draw(calibrated, X, y, class_counts={0: 7, 1: 8, 2: 9, 3: 1})
     assert_array_equal(display.points_.get_xdata(), [7, 8, 9])
     with pytest.raises(ValueError, match="no number for class 0"):

@@ -143,7 +143,8 @@ def imbalance_scorers(*, class_counts=None, thresholds=THRESHOLDS):
     calibration. Of :class:`sklearn.calibration.CalibratedClassifierCV` with several
     members the counts are those of all its rows, the sum over the members divided by
     their number less one, which is exact where its ``cv`` holds out every row once.
-    For other estimators pass `class_counts`.
+    After a fit with sample weights they are sums of weights. For other estimators pass
+    `class_counts`.
 
     Classes without rows in a test part are left out of a score. A class that is tested
     but was missing from training has recall and probability zero, and few training
