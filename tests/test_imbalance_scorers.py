@@ -305,6 +305,13 @@ def test_counts_that_are_not_found(model, train, test):
     assert 0 <= given["many_shot_recall"](model, *test) <= 1
 
 
+def test_what_an_ensemble_was_grown_from_does_not_count(fitted, test):
+    model = BaggingClassifier(fitted, n_estimators=2, random_state=0).fit(*test)
+    assert model.estimator_ is fitted  # it has seen other rows
+    with pytest.raises(ValueError, match="class_counts must be given"):
+        training_counts(model)
+
+
 def test_pipelines_of_imbalanced_learn(train, test):
     pipeline = pytest.importorskip("imblearn.pipeline", reason="needs imbalanced-learn")
     sampling = pytest.importorskip("imblearn.over_sampling")
