@@ -1,0 +1,127 @@
+"""Scorers for searches and cross-validation."""
+
+import numpy as np
+from sklearn.metrics import make_scorer
+
+from skcollapse.metrics._class_counts import counts_by_label
+from skcollapse.metrics._fitted_scorer import (
+    FittedScorer,
+    class_calibration_error,
+    class_log_loss,
+    head_tail_distance,
+    shot_recall,
+)
+from skcollapse.metrics._recall import (
+    geometric_mean_recall,
+    mean_recall,
+    worst_class_recall,
+)
+from skcollapse.metrics._shots import SHOTS, THRESHOLDS, check_thresholds
+
+
+def imbalance_scorers(*, class_counts=None, thresholds=THRESHOLDS):
+    """Return scorers for classes of unequal size, as ``scoring=`` takes them.
+
+    ====================================  ==============================================
+    ``"balanced_accuracy"``               Mean recall of the classes.
+    ``"worst_class_recall"``              :func:`worst_class_recall`.
+    ``"geometric_mean_recall"``           :func:`geometric_mean_recall`.
+    ``"few_shot_recall"``                 :func:`shot_accuracy` of classes with few
+                                          training samples.
+    ``"medium_shot_recall"``              The same of those between the thresholds.
+    ``"many_shot_recall"``                The same of those with many.
+    ``"neg_head_tail_gap"``               Minus the absolute :func:`head_tail_gap`: best
+                                          where large and small classes fare alike.
+    ``"neg_balanced_log_loss"``           Minus :func:`balanced_log_loss`.
+    ``"neg_expected_calibration_error"``  Minus :func:`expected_calibration_error`, all
+                                          classes weighing the same.
+    ====================================  ==============================================
+
+    Parameters
+    ----------
+    class_counts : mapping or array-like of shape (n_classes,), default=None
+        Training samples of the classes: a mapping from labels, or an array in the order
+        of ``classes_`` of the estimator. None for those that the fitted estimator has
+        seen, the training part of a split: its ``class_counts_``.
+    thresholds : tuple of two numbers, default=(20, 100)
+        As in :func:`shot_accuracy`.
+
+    Returns
+    -------
+    scorers : dict of str to callable
+        Greater is better for all. Called as ``scorer(estimator, X, y)``, with
+        `sample_weight` if wanted, they return a float or raise.
+
+    Raises
+    ------
+    ValueError
+        If thresholds or counts are not valid. A scorer raises it if it finds no counts,
+        or no class of its group has rows.
+
+    Notes
+    -----
+    ``class_counts_`` is found in pipelines whose last step has it and that do not
+    resample, in searches, behind decision thresholds, in frozen estimators and after
+    calibration. Of :class:`sklearn.calibration.CalibratedClassifierCV` with several
+    members the counts are those of all its rows, the sum over the members divided by
+    their number less one, which is exact where its ``cv`` holds out every row once.
+    After a fit with sample weights they are sums of weights. For other estimators pass
+    `class_counts`.
+
+    Classes without rows in a test part are left out of a score. A class that is tested
+    but was missing from training has recall and probability zero, and few training
+    samples.
+
+    `sample_weight` is passed on by metadata routing once each scorer asks for it:
+    ``scorer.set_score_request(sample_weight=True)``.
+
+    A search ranks by one of them: ``refit="balanced_accuracy"``. Leave out what does
+    not apply, such as ``"many_shot_recall"`` of small data, or probabilities of a
+    classifier without ``predict_proba``: by default a search warns of scores that raise
+    and goes on with NaN.
+
+    See Also
+    --------
+    skcollapse.datasets.LongTailSplit : Folds for classes with few rows.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import cross_validate
+    >>> from skcollapse import ETFClassifier
+    >>> from skcollapse.metrics import imbalance_scorers
+    >>> X, y = load_iris(return_X_y=True)
+    >>> scorers = imbalance_scorers(thresholds=(10, 30))
+    >>> model = ETFClassifier(solver="closed_form", random_state=0)
+    >>> model.fit(X[:110], y[:110]).class_counts_
+    array([50., 50., 10.])
+    >>> round(scorers["many_shot_recall"](model, X, y), 2)
+    0.99
+    >>> round(scorers["medium_shot_recall"](model, X, y), 2)
+    0.88
+    """
+    # Before a search, not in the middle of it.
+    check_thresholds(thresholds)
+    if class_counts is not None:
+        counts_by_label(class_counts, np.arange(np.size(class_counts)))
+    shots = {
+        f"{shot}_shot_recall": FittedScorer(
+            shot_recall,
+            1,
+            {"shot": shot, "class_counts": class_counts, "thresholds": thresholds},
+        )
+        for shot in SHOTS
+    }
+    return {
+        "balanced_accuracy": make_scorer(mean_recall),
+        "worst_class_recall": make_scorer(worst_class_recall),
+        "geometric_mean_recall": make_scorer(geometric_mean_recall),
+        **shots,
+        "neg_head_tail_gap": FittedScorer(
+            head_tail_distance, -1, {"class_counts": class_counts}
+        ),
+        "neg_balanced_log_loss": FittedScorer(class_log_loss, -1, {}, "predict_proba"),
+        "neg_expected_calibration_error": FittedScorer(
+            class_calibration_error, -1, {}, "predict_proba"
+        ),
+    }
