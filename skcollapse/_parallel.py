@@ -1,7 +1,9 @@
 """Long parts of the rows side by side, each on one thread."""
 
-from concurrent.futures import ThreadPoolExecutor
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ContextDecorator
+from functools import cache
 from itertools import pairwise
 from threading import Lock
 
@@ -58,9 +60,23 @@ def sum_over_parts(function, n_rows, n_values, on_host):
         return function(0, n_rows)
     first, *others = pairwise(np.linspace(0, n_rows, workers + 1).astype(int).tolist())
     # Memory that a thread has freed is not used by another: the caller takes a part.
-    with one_thread, ThreadPoolExecutor(workers - 1) as pool:
-        running = [pool.submit(function, *part) for part in others]
-        total = function(*first)
+    with one_thread:
+        running = [_pool().submit(function, *part) for part in others]
+        try:
+            total = function(*first)
+        finally:
+            wait(running)
         for other in running:
             total += other.result()
     return total
+
+
+@cache
+def _pool():
+    """Return threads that stay, since the first operations of a new one are slow."""
+    return ThreadPoolExecutor(_MOST_THREADS - 1)
+
+
+# Threads do not live on in a forked process.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -121,7 +121,7 @@ class RowMoments:
         self.labels, self._weights = np.array(labels), weights
         self.sizes = np.bincount(labels, minlength=self.n_classes)
         self.counts = np.bincount(labels, weights, self.n_classes).astype(np.float64)
-        self.means, self._traces = self._first_look()
+        self.means, self._centred = self._first_look()
 
     @property
     def weight_sum(self):
@@ -131,14 +131,14 @@ class RowMoments:
     @property
     def class_scatter_trace(self):
         """Weighted sum of squared distances to the class mean, for each class."""
-        return self._trace(_plain)
+        return self._traces[0]
 
     @property
     def class_whitened_trace(self):
         """The same after whitening the class means."""
         if self.whitening.shape[1] == 0:
             return np.full(self.n_classes, np.inf)
-        return self._trace(_whitened)
+        return self._traces[1]
 
     @property
     def whitened_trace(self):
@@ -171,15 +171,10 @@ class RowMoments:
         -------
         sums : ndarray of shape (len(functions), n_classes), dtype float64
         """
-        own = [trace for trace in (_plain, _whitened) if trace not in self._traces]
-        sums = self._second_look(*own, *functions)
-        # A row alone is its class mean.
-        self._traces |= zip(own, sums * (self.sizes > 1), strict=False)
-        if _plain in own:
-            # What rounding of the centres has added.
-            added = self.counts * np.square(self._gaps).sum(axis=1)
-            self._traces[_plain] = np.maximum(self._traces[_plain] - added, 0)
-        return sums[len(own) :]
+        *traces, sums = self._second_look(*functions)
+        if "_traces" not in vars(self):
+            vars(self)["_traces"] = self._corrected(*traces)
+        return sums
 
     @cached_property
     def centres(self):
@@ -188,7 +183,7 @@ class RowMoments:
         Zeros, unless sums of squares would lose their digits: then the class means,
         rounded to the precision of the rows.
         """
-        if _plain in self._traces:
+        if not self._centred:
             return np.zeros_like(self.means)
         return np.nan_to_num(self.means).astype(self._dtype).astype(np.float64)
 
@@ -206,10 +201,31 @@ class RowMoments:
     def _gaps(self):
         return np.nan_to_num(self.means) - self.centres
 
-    def _trace(self, name):
-        if name not in self._traces:
-            self.sum_by_class()
-        return self._traces[name]
+    @cached_property
+    def _traces(self):
+        *traces, _ = self._second_look()
+        return self._corrected(*traces)
+
+    def _corrected(self, plain, whitened):
+        """Take off what the gaps between centres and class means have added."""
+        several = self.sizes > 1
+        left = plain - self.counts * np.square(self._gaps).sum(axis=1)
+        lost = several & (_CANCELLED * left < plain)
+        if lost.any():
+            left[lost] = self._exact_traces(lost)[lost]
+        # A row alone is its class mean.
+        return left * several, whitened * several
+
+    def _exact_traces(self, classes):
+        """Return the traces of some classes from rows that are centred in float64."""
+        traces = np.zeros(self.n_classes)
+        chosen = np.flatnonzero(classes[self.labels])
+        for some in row_slices(len(chosen), max(1, _BLOCK_VALUES // self.n_features)):
+            part = chosen[some]
+            rows = np.array(place(self._rows(part), None), dtype=np.float64)
+            rows -= self.means[self.labels[part]]
+            self._add_by_class(np.einsum("ij,ij->i", rows, rows), part, traces)
+        return traces
 
     @cached_property
     def _dtype(self):
@@ -221,71 +237,74 @@ class RowMoments:
         return np.dtype(np.float32 if exact else np.float64)
 
     def _first_look(self):
-        """Return the class means, and the traces that sums of squares tell."""
-        means, squares = self._class_means(self._dtype)
+        """Return the class means, and whether the rows have to be centred."""
+        means, sampled, squares = self._class_means(self._dtype)
         with np.errstate(invalid="ignore", over="ignore"):
-            left = squares - self.counts * np.einsum("ij,ij->i", means, means)
-            exact = (_CANCELLED * left >= squares) | (self.sizes < 2)
-        if exact.all():
-            return means, {_plain: np.where(self.sizes < 2, 0.0, left)}
-        if self._dtype == np.float32:
-            means, _ = self._class_means(np.dtype(np.float64))
-        return means, {}
+            left = squares.sum() - sampled @ np.einsum("ij,ij->i", means, means)
+        centred = not _CANCELLED * left >= squares.sum()
+        if centred and self._dtype == np.float32:
+            means, *_ = self._class_means(np.dtype(np.float64))
+        return means, centred
 
     def _class_means(self, dtype):
-        """Return the class means, and the sums of the squared lengths of the rows."""
+        """Return the class means, and weights and squares of a sample of the rows."""
         step = max(1, _SUMMED_VALUES // self.n_features)
 
         def sums_of(start, stop):
-            sums = np.zeros((self.n_classes, self.n_features + 1))
+            sums = np.zeros((self.n_classes, self.n_features + 2))
             most = min(step, stop - start)
             own = torch.from_numpy(np.empty((most, self.n_features), dtype))
             for part in row_slices(stop, step, start):
                 rows, labels = self._block(part, own), self.labels[part]
                 weights = None if self._weights is None else self._weights[part]
-                add_class_sums(rows, labels, weights, sums[:, :-1])
-                self._add_by_class(squared_length(rows), part, sums[:, -1])
+                add_class_sums(rows, labels, weights, sums[:, :-2])
+                sample = slice(part.start, part.start + len(rows) // 16 + 1)
+                squares = squared_length(rows[: len(rows) // 16 + 1])
+                self._add_by_class(squares.cpu().double().numpy(), sample, sums[:, -1])
+                self._add_by_class(np.ones(len(squares)), sample, sums[:, -2])
             return sums
 
         sums = self._sum_over_parts(sums_of)
-        means, squares = sums[:, :-1], sums[:, -1]
+        means = sums[:, :-2]
         with np.errstate(invalid="ignore"):
             means /= self.counts[:, None]
-        return means, squares
+        return means, sums[:, -2], sums[:, -1]
 
     def _second_look(self, *functions):
-        """Return the sums of functions over each class."""
-        centred = self.centres.any()
+        """Return the sums of squared lengths, projected ones and functions by class."""
         centres, directions = map(self.as_tensor, (self.centres, self.whitening))
         projected_gaps = self.as_tensor(self._gaps @ self.whitening)
         step = max(1, _BLOCK_VALUES // self.n_features)
 
         def sums_of(start, stop):
-            sums = np.zeros((len(functions), self.n_classes))
+            sums = np.zeros((2 + len(functions), self.n_classes))
             most = min(step, stop - start)
             own, others = (centres.new_empty(most, self.n_features) for _ in range(2))
             buffer = centres.new_empty(most, directions.shape[1])
             for part in row_slices(stop, step, start):
                 rows = self._block(part, own)
                 labels = torch.from_numpy(self.labels[part]).to(rows.device)
-                if centred:
+                if self._centred:
                     centre = torch.index_select(
                         centres, 0, labels, out=others[: len(rows)]
                     )
                     rows = torch.sub(rows, centre, out=centre)
+                # Before the product, for which they are in the cache then.
+                plain = squared_length(rows)
                 projected = torch.index_select(
                     projected_gaps, 0, labels, out=buffer[: len(rows)]
                 ).addmm_(rows, directions, beta=-1)
-                for total, function in zip(sums, functions, strict=True):
-                    values = function(rows, projected, labels)
-                    self._add_by_class(values, part, total)
+                found = [plain, squared_length(projected)]
+                found += (function(rows, projected, labels) for function in functions)
+                for total, values in zip(sums, found, strict=True):
+                    self._add_by_class(values.cpu().double().numpy(), part, total)
             return sums
 
-        return self._sum_over_parts(sums_of)
+        plain, whitened, *sums = self._sum_over_parts(sums_of)
+        return plain, whitened, sums
 
     def _add_by_class(self, values, part, sums):
-        """Add a tensor of values of rows to the sums of their classes."""
-        values = values.cpu().double().numpy()
+        """Add values of rows to the sums of their classes."""
         if self._weights is not None:
             values = values * self._weights[part]
         sums += np.bincount(self.labels[part], values, self.n_classes)
@@ -313,14 +332,6 @@ class RowMoments:
         n_rows = len(self.labels)
         on_host = self._device is None
         return sum_over_parts(function, n_rows, n_rows * self.n_features, on_host)
-
-
-def _plain(rows, projected, labels):
-    return squared_length(rows)
-
-
-def _whitened(rows, projected, labels):
-    return squared_length(projected)
 
 
 def _device_of(X):

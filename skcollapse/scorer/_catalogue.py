@@ -60,9 +60,17 @@ class Subject:
         return self.agreement_by_class
 
     @cached_property
+    def arrangement(self):
+        """The class means, moved into as few dimensions as there are classes."""
+        n_classes, n_features = self.means.shape
+        if n_features <= n_classes:
+            return self.means
+        return np.linalg.qr(_centred(self.means).T, mode="r").T
+
+    @cached_property
     def etf_distance(self):
         """The distance of the class means from the ETF, which may be the target too."""
-        return measures.etf_distance(self.means)
+        return measures.etf_distance(self.arrangement)
 
     def target_distance(self):
         """Return the distance of the class means from the target."""
@@ -73,17 +81,17 @@ class Subject:
                     "target must have a row for each of the "
                     f"{len(self.present)} classes, got the shape {target.shape}."
                 )
-            return measures.target_distance(self.means, target[self.present])
+            return measures.target_distance(self.arrangement, target[self.present])
         if self.target == "etf":
             return self.etf_distance
         if self.target == "seli":
-            return measures.seli_distance(self.means, self.counts)
+            return measures.seli_distance(self.arrangement, self.counts)
         geometry = TARGETS[self.target](self.counts, None, np.random.RandomState(0))
-        return measures.target_distance(self.means, geometry.means)
+        return measures.target_distance(self.arrangement, geometry.means)
 
 
-def _centred(subject):
-    return subject.means - subject.means.mean(axis=0)
+def _centred(means):
+    return means - means.mean(axis=0)
 
 
 def _weighted_agreement(subject):
@@ -118,13 +126,13 @@ CATALOGUE = {
         _needs("scatter"),
     ),
     "nc2_equinorm": Measure(
-        "variation of lengths", lambda s: measures.equinorm(s.means)
+        "variation of lengths", lambda s: measures.equinorm(s.arrangement)
     ),
     "nc2_equiangularity": Measure(
-        "mean |cos + 1/(K − 1)|", lambda s: measures.equiangularity(s.means)
+        "mean |cos + 1/(K − 1)|", lambda s: measures.equiangularity(s.arrangement)
     ),
     "nc2_cosine_std": Measure(
-        "deviation of cosines", lambda s: measures.cosine_std(s.means)
+        "deviation of cosines", lambda s: measures.cosine_std(s.arrangement)
     ),
     "nc2_etf_distance": Measure("distance from the ETF", lambda s: s.etf_distance),
     "target_distance": Measure(
@@ -132,27 +140,27 @@ CATALOGUE = {
     ),
     "min_angle": Measure(
         "smallest angle, degrees",
-        lambda s: measures.min_angle(_centred(s)),
+        lambda s: measures.min_angle(_centred(s.arrangement)),
         collapsed=None,
         rising=True,
     ),
     "uniformity": Measure(
         "mean log 1 / distance",
-        lambda s: measures.uniformity(_centred(s)),
+        lambda s: measures.uniformity(_centred(s.arrangement)),
         collapsed=None,
     ),
     "seli_distance": Measure(
         "distance from SELI",
-        lambda s: measures.seli_distance(s.means, s.counts, ridge=s.ridge),
+        lambda s: measures.seli_distance(s.arrangement, s.counts, ridge=s.ridge),
     ),
     "minority_cosine": Measure(
         "cosine of small classes, excess",
-        lambda s: measures.minority_cosine(s.means, s.counts),
+        lambda s: measures.minority_cosine(s.arrangement, s.counts),
         collapsed=None,
     ),
     "norm_ratio": Measure(
         "length of large classes over small",
-        lambda s: measures.norm_ratio(s.means, s.counts),
+        lambda s: measures.norm_ratio(s.arrangement, s.counts),
         collapsed=None,
     ),
     "nc3_self_duality": Measure(
@@ -221,12 +229,12 @@ def class_columns(subject, labels, sizes):
     classifier, means = measures.seli_grams(subject.counts, ridge=subject.ridge)
     # What is left on the diagonal when the mean of the vectors is taken off.
     centred = np.diagonal(means) - 2 * means.mean(axis=0) + means.mean()
-    columns |= _lengths("norm", _centred(subject), centred)
+    columns |= _lengths("norm", _centred(subject.arrangement), centred)
     if subject.head is None:
         return columns
     columns |= _lengths("classifier_norm", subject.coef, np.diagonal(classifier))
     lengths = columns["norm"] * columns["classifier_norm"]
-    products = (subject.coef * _centred(subject)).sum(axis=1)
+    products = (subject.coef * _centred(subject.means)).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         columns["nc3_cosine"] = 1 - products / lengths
     if "rows" in subject.has:

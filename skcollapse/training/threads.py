@@ -1,6 +1,8 @@
 """As many threads as the work is worth."""
 
-from threadpoolctl import threadpool_limits
+from functools import cache
+
+from threadpoolctl import ThreadpoolController
 
 # Matrix products with fewer multiplications than this take less time than threads take
 # to meet, above all where other processes want the same cores.
@@ -19,4 +21,10 @@ def limited_threads(n_multiplications):
         Of one product of the features and the weights.
     """
     small = n_multiplications < _SMALL
-    return threadpool_limits(limits=1, user_api=None if small else "blas")
+    return _controller().limit(limits=1, user_api=None if small else "blas")
+
+
+@cache
+def _controller():
+    """Return what finds the libraries, which takes milliseconds."""
+    return ThreadpoolController()
