@@ -23,7 +23,8 @@ class CollapseMonitor:
     scorer : NeuralCollapseScorer, default=None
         Says how to measure; never fitted itself. None for the defaults.
     every : int, default=1
-        Epochs from one report to the next. Those in between cost nothing.
+        Epochs from one report to the next. Those in between cost nothing, or a copy of
+        the estimator if the monitor is a callback.
 
     Attributes
     ----------
