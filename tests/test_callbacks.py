@@ -1,7 +1,11 @@
 """Callbacks of scikit-learn, and lines that are printed: what they see, stop, leave."""
 
+import os
 import pickle
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
+import skcollapse
 import skcollapse.classifiers._module as module_fitting
 from skcollapse import ETFClassifier, HUGClassifier
 
@@ -367,10 +372,8 @@ def test_clones_and_pickles_of_a_followed_estimator():
 # --- those of scikit-learn, nested -------------------------------------------------
 
 
-@needs_callbacks
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_progress_and_scores_inside_a_grid_search(n_jobs, capsys):
-    pytest.importorskip("rich")
+def nested(n_jobs):
+    """Show progress and keep scores inside a grid search; return the scores."""
     monitor = ScoringMonitor(scoring="balanced_accuracy")
     search = GridSearchCV(
         clone(NETWORKS["adamw"]).set_callbacks(monitor),
@@ -380,19 +383,45 @@ def test_progress_and_scores_inside_a_grid_search(n_jobs, capsys):
         n_jobs=n_jobs,
     )
     search.set_callbacks(ProgressBar(max_propagation_depth=None)).fit(X, Y)
-    # Four fits and a refit, with six epochs and an end each.
     rows = monitor.get_logs().data
+    # Four fits and a refit, with six epochs and an end each.
     assert len(rows) == 5 * 7
     assert sum(row["task_name"] == "iteration" for row in rows) == 5 * 6
     (refit,) = (row for row in rows if row["task_id_path"] == (0, 1))
     best = balanced_accuracy_score(Y, search.predict(X))
     assert refit["balanced_accuracy"] == best
-    shown = capsys.readouterr().out
+
+
+def assert_all_bars_are_full(shown):
     for i in range(4):
         assert f"candidate-split-evaluation | ETFClassifier - fit #{i}" in shown
     assert "refit-with-best-params | ETFClassifier - fit" in shown
     assert "100%" in shown
     assert not re.search(r"\b[0-9]{1,2}%", shown)
+
+
+@needs_callbacks
+def test_progress_and_scores_inside_a_grid_search(capsys):
+    pytest.importorskip("rich")
+    nested(n_jobs=1)
+    assert_all_bars_are_full(capsys.readouterr().out)
+
+
+@needs_callbacks
+def test_progress_and_scores_of_workers():
+    pytest.importorskip("rich")
+    # In a process of its own: threads that listened for workers of an earlier search
+    # live on, and have been seen to take what was meant for those of a later one.
+    root = Path(skcollapse.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", __file__, "2"],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert_all_bars_are_full(done.stdout)
 
 
 @needs_callbacks
@@ -455,3 +484,7 @@ def test_verbose_prints_a_line_for_an_epoch_of_partial_fit(capsys):
 def test_callbacks_need_a_newer_scikit_learn():
     with pytest.raises(ImportError, match=r"scikit-learn 1\.9"):
         ETFClassifier().set_callbacks(Recorder())
+
+
+if __name__ == "__main__":
+    nested(int(sys.argv[1]))
