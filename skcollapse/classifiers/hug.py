@@ -100,7 +100,7 @@ class HUGClassifier(ProjectionClassifier):
         Go on from the previous weights of "mlp" or a module. The other projectors
         start from a closed form.
     verbose : bool, default=False
-        Print a line for each iteration of "mlp" or a module.
+        Print a line for each iteration, and for each strength that a search tries.
     device : str or torch.device, default="auto"
         Where to train; "auto" is CUDA where there is one. NumPy predicts.
     random_state : int, RandomState instance or None, default=None
