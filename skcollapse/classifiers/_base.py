@@ -14,7 +14,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skcollapse._arrays import float_dtypes, given_classes, to_numpy
-from skcollapse._device import resolve_device
+from skcollapse._device import alone_on, resolve_device
+from skcollapse._doc_link import DocLinked
 from skcollapse.classifiers._fitting import (
     MINI_BATCH,
     check_parameters,
@@ -41,7 +42,11 @@ def _trains_on_mini_batches(estimator):
 
 
 class ProjectionClassifier(
-    ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator
+    DocLinked,
+    ClassNamePrefixFeaturesOutMixin,
+    ClassifierMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """A projection of the features, scored against one vector for each class.
 
@@ -86,7 +91,7 @@ class ProjectionClassifier(
             rng = check_random_state(self.random_state)
             rows, classes, counts = self._prepare(X, y, sample_weight)
             target = self._make_target(counts, rows, rng)
-            with limited_threads(rows.X.size * len(classes)):
+            with alone_on(device), limited_threads(rows.X.size * len(classes)):
                 state = fit_projection(self, rows, loss, target, device, groups, rng)
             self._accept(state, classes, counts)
         return self
@@ -141,7 +146,7 @@ class ProjectionClassifier(
             else:
                 target = ClassGeometry(self.target_, self.target_means_)
                 counts = counts + self.class_counts_
-            with limited_threads(X.size * len(classes)):
+            with alone_on(device), limited_threads(X.size * len(classes)):
                 state = fit_projection_partially(self, rows, loss, target, device, rng)
             self._accept(state, classes, counts)
         return self
