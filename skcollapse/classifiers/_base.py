@@ -23,6 +23,7 @@ from skcollapse.classifiers._fitting import (
     fit_projection_partially,
 )
 from skcollapse.classifiers._validation import (
+    check_one_label,
     check_sample_weight,
     unchanged_on_error,
 )
@@ -172,6 +173,7 @@ class ProjectionClassifier(
     def _check_rows(self, X, y, sample_weight, *, reset=True):
         """Return checked X, labels and sample weights, in NumPy."""
         X, y = to_numpy(X), to_numpy(y)
+        check_one_label(y)
         X, y = validate_data(
             self, X, y, dtype=float_dtypes(X), reset=reset, y_numeric=False
         )
