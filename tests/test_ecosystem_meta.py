@@ -180,7 +180,7 @@ def test_one_classifier_for_each_class(classifier):
 @both
 def test_thresholds_are_tuned(classifier):
     y, new_y = Y == "yew", NEW_Y == "yew"
-    # Four missed are worth one false alarm less: the threshold must come down.
+    # A missed row costs as much as twenty false alarms: the threshold comes down.
     costs = make_scorer(lambda y, p: -((~y & p).sum() * 0.05 + (y & ~p).sum()))
     tuned = TunedThresholdClassifierCV(
         clone(classifier), scoring=costs, cv=FOLDS, store_cv_results=True
@@ -256,12 +256,12 @@ def test_groups_are_routed_to_the_search_within_the_fit():
     groups = np.arange(len(Y)) // 3
     model = ETFClassifier(projector="linear", random_state=0)
     model.set_fit_request(groups=True)
-    bag = make_pipeline(StandardScaler(), model).fit(X, Y, groups=groups)
+    pipeline = make_pipeline(StandardScaler(), model).fit(X, Y, groups=groups)
     scaled = StandardScaler().fit_transform(X)
     alone = clone(model).fit(scaled, Y, groups=groups)
     losses = [
         fitted.selection_results_["log_loss"]
-        for fitted in (bag[-1], alone, clone(model).fit(scaled, Y))
+        for fitted in (pipeline[-1], alone, clone(model).fit(scaled, Y))
     ]
     assert_array_equal(losses[0], losses[1])
     assert not np.array_equal(losses[1], losses[2])
