@@ -12,6 +12,7 @@ from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
+    accuracy_score,
     balanced_accuracy_score,
     brier_score_loss,
     get_scorer,
@@ -213,12 +214,12 @@ WEIGHT = np.where(Y == "yew", 30.0, 1.0) * np.random.default_rng(0).uniform(
 @pytest.mark.usefixtures("routing")
 def test_routed_weights_reach_the_fit_and_the_score(classifier):
     weighted = clone(classifier).set_fit_request(sample_weight=True)
-    weighted.set_score_request(sample_weight=True)
+    scorer = make_scorer(accuracy_score).set_score_request(sample_weight=True)
     pipeline = make_pipeline(
         StandardScaler().set_fit_request(sample_weight=False), weighted
     )
     grid = {f"{pipeline.steps[-1][0]}__alpha": [1e-3, 1.0]}
-    search = GridSearchCV(pipeline, grid, cv=FOLDS)
+    search = GridSearchCV(pipeline, grid, scoring=scorer, cv=FOLDS)
     search.fit(X, Y, sample_weight=WEIGHT)
     scores = []
     for train, held in FOLDS.split(X, Y):

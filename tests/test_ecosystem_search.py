@@ -83,7 +83,7 @@ def test_grids_over_everything_that_a_classifier_is_made_of():
         {"projector": ["kernel"], "class_weight": [None, "balanced", {3: 5.0}]},
         {
             "projector": ["mlp"],
-            "hidden_layer_sizes": [(4,), (8, 8)],
+            "hidden_layer_sizes": [(4,), (8,)],
             "max_iter": [3],
             "learning_rate_init": [1e-4, 0.03],
         },

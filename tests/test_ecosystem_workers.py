@@ -32,7 +32,7 @@ GRIDS = {
     ),
     "mlp": (
         ETFClassifier(projector="mlp", max_iter=3, random_state=0),
-        {"hidden_layer_sizes": [(4,), (8, 4)]},
+        {"hidden_layer_sizes": [(4,), (8,)]},
     ),
 }
 
@@ -42,7 +42,7 @@ GRIDS = {
 def test_workers_find_what_one_finds(classifier, grid, backend):
     search = GridSearchCV(classifier, grid, cv=3, scoring="neg_log_loss")
     alone = clone(search).fit(X, Y)
-    with joblib.parallel_config(backend):
+    with joblib.parallel_backend(backend):
         side_by_side = clone(search).set_params(n_jobs=2).fit(X, Y)
     name = "mean_test_score"
     assert_array_equal(side_by_side.cv_results_[name], alone.cv_results_[name])
@@ -69,7 +69,7 @@ def test_workers_share_the_cores(parameters, monkeypatch):
     search = GridSearchCV(
         model, {"alpha": [1e-3, 1e-2]}, cv=2, scoring=most_threads, refit=False
     )
-    with joblib.parallel_config("loky", n_jobs=2):
+    with joblib.parallel_backend("loky", n_jobs=2):
         results = search.fit(X, Y).cv_results_
     for fold in range(2):
         threads = results[f"split{fold}_test_score"]
@@ -106,7 +106,7 @@ def test_workers_take_turns_on_a_gpu(backend, device, tmp_path):
         return met
 
     # For threads, which undo what they pretend in any order.
-    with pretended_gpu(), joblib.parallel_config(backend, n_jobs=2):
+    with pretended_gpu(), joblib.parallel_backend(backend, n_jobs=2):
         met = joblib.Parallel()(joblib.delayed(meets_another)(n) for n in "ab")
     assert met == [device == "cpu"] * 2
 
