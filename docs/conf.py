@@ -5,6 +5,7 @@ from pathlib import Path
 from docutils import nodes
 
 import skcollapse
+from skcollapse._doc_link import DOCS_URL
 
 project = "skcollapse"
 author = "The skcollapse developers"
@@ -47,6 +48,7 @@ sphinx_gallery_conf = {
 # Pages
 html_theme = "pydata_sphinx_theme"
 html_title = "skcollapse"
+html_baseurl = DOCS_URL
 html_theme_options = {
     "show_prev_next": False,
     "secondary_sidebar_items": ["page-toc"],

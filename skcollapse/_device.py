@@ -1,6 +1,13 @@
-"""Which device computes."""
+"""Which device computes, and for whom."""
+
+import os
+import tempfile
+from contextlib import contextmanager
+from multiprocessing import parent_process
+from pathlib import Path
 
 import torch
+from filelock import FileLock
 
 
 def resolve_device(device):
@@ -38,3 +45,42 @@ def resolve_device(device):
             "'cpu'."
         ) from error
     return resolved
+
+
+@contextmanager
+def alone_on(device):
+    """Wait for a CUDA device until the other workers of the same search have left it.
+
+    Side by side they would need the memory of one times their number. Threads wait for
+    each other, and so do a process and those that it has started; not those of others,
+    who may need the device for days.
+
+    Parameters
+    ----------
+    device : torch.device
+        Nobody waits for the CPU.
+
+    Examples
+    --------
+    >>> with alone_on(torch.device("cpu")):
+    ...     pass
+    """
+    if device.type != "cuda":
+        yield
+        return
+    # A thread that has the lock already does not wait for itself.
+    with FileLock(_lock_file(device), is_singleton=True):
+        try:
+            yield
+        finally:
+            if parent_process():
+                # What torch keeps for later is lost to the next worker.
+                torch.cuda.empty_cache()
+
+
+def _lock_file(device):
+    starter = parent_process()
+    family = starter.pid if starter else os.getpid()
+    # Indices may stand for other devices in another process.
+    name = torch.cuda.get_device_properties(device).uuid
+    return Path(tempfile.gettempdir()) / f"skcollapse-{family}-{name}.lock"

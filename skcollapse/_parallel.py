@@ -2,13 +2,14 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ContextDecorator
+from contextlib import ContextDecorator, contextmanager
 from functools import cache
 from itertools import pairwise
 from threading import Lock
 
 import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController
 
 # With fewer values a second thread does not pay.
 _SMALL = 2**22
@@ -16,36 +17,73 @@ _SMALL = 2**22
 _MOST_THREADS = 8
 
 
-class _OneThread(ContextDecorator):
-    """Have torch's operations use one thread, also in threads that are started within.
+class _OfTheProcess(ContextDecorator):
+    """A limit that holds for the whole process, however many run side by side.
 
-    Threads that meet after every operation wait for the slowest each time, which costs
-    many times a short operation where another process wants the same cores.
+    The first to enter sets it, and the last to leave restores what the first has found.
 
-    The number of threads is that of the process: the last to leave, of those who run
-    side by side, restores what the first has found.
+    Parameters
+    ----------
+    limit : callable
+        Returns a context manager.
     """
 
-    def __init__(self):
-        self._lock, self._inside, self._before = Lock(), 0, None
+    def __init__(self, limit):
+        self._limit, self._lock, self._inside, self._context = limit, Lock(), 0, None
 
     def __enter__(self):
-        """Set one thread."""
+        """Set the limit."""
         with self._lock:
             if self._inside == 0:
-                self._before = torch.get_num_threads()
-                torch.set_num_threads(1)
+                self._context = self._limit()
+                self._context.__enter__()
             self._inside += 1
 
     def __exit__(self, *_):
-        """Restore the number of threads."""
+        """Restore what was before."""
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
-                torch.set_num_threads(self._before)
+                self._context.__exit__(None, None, None)
 
 
-one_thread = _OneThread()
+def one_thread_of(user_api):
+    """Set one thread for libraries of a kind, "blas" or "openmp"; return a context.
+
+    :func:`threadpoolctl.threadpool_limits` would restore those of the other kind too.
+    """
+    return _libraries().select(user_api=user_api).limit(limits=1)
+
+
+@cache
+def _libraries():
+    # To find them takes longer than a small fit. All that compute are loaded by then.
+    return ThreadpoolController()
+
+
+@contextmanager
+def _one_torch_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@contextmanager
+def _one_blas_thread():
+    # threadpoolctl lets no other thread change what one has set, until that has ended.
+    with ThreadPoolExecutor(1) as thread:
+        limit = thread.submit(one_thread_of, "blas").result()
+    yield
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(limit.restore_original_limits).result()
+
+
+# Torch's operations use one thread, also in threads that are started within. Threads
+# that meet after every operation wait for the slowest each time, which costs many times
+# a short operation where another process wants the same cores.
+one_thread = _OfTheProcess(_one_torch_thread)
+one_blas_thread = _OfTheProcess(_one_blas_thread)
 
 
 def row_slices(stop, step, start=0):

@@ -6,7 +6,9 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
 
 from skcollapse import ETFClassifier, HUGClassifier, NeuralCollapseScorer
 from skcollapse.extract import FeatureExtractor, extract_features, iter_features
@@ -63,6 +65,21 @@ def test_cuda_reproduces_bit_for_bit(digits):
     ]
     first, second = (model.fit(X, y).decision_function(X_test) for model in models)
     np.testing.assert_array_equal(first, second)
+
+
+def test_workers_on_one_cuda_device_find_what_one_finds(digits):
+    X, y, X_test = digits
+    search = GridSearchCV(
+        ETFClassifier(projector="mlp", device="cuda", max_iter=3, random_state=0),
+        {"hidden_layer_sizes": [(16,), (32,)]},
+        cv=2,
+    )
+    alone, side_by_side = (
+        clone(search).set_params(n_jobs=n_jobs).fit(X, y) for n_jobs in (1, 2)
+    )
+    np.testing.assert_allclose(
+        side_by_side.predict_proba(X_test), alone.predict_proba(X_test), atol=1e-6
+    )
 
 
 def test_cuda_tensors_are_accepted(digits):

@@ -1,5 +1,7 @@
 """Linear solvers: their objective, their minimiser, and what they converge to."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -365,6 +367,21 @@ def test_threads_are_as_before_afterwards(size):
     with limited_threads(size):
         assert blas_threads() <= {1}
     assert (blas_threads(), torch.get_num_threads()) == before
+
+
+def test_threads_stay_limited_until_the_last_of_two_fits_ends():
+    # BLAS threads belong to the process: fits in two threads that overlap would restore
+    # what they found in the wrong order.
+    before = blas_threads()
+    first, second = limited_threads(1), limited_threads(2**40)
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        one.submit(first.__enter__).result()
+        other.submit(second.__enter__).result()
+        one.submit(first.__exit__, None, None, None).result()
+        while_one_is_left = blas_threads()
+        other.submit(second.__exit__, None, None, None).result()
+    assert while_one_is_left <= {1}
+    assert blas_threads() == before
 
 
 def test_devices():

@@ -16,7 +16,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skcollapse._arrays import float_dtypes, given_classes, to_numpy
-from skcollapse._device import resolve_device
+from skcollapse._device import alone_on, resolve_device
+from skcollapse._doc_link import DocLinked
 from skcollapse.classifiers._fitting import (
     MINI_BATCH,
     check_parameters,
@@ -25,6 +26,7 @@ from skcollapse.classifiers._fitting import (
     n_parts,
 )
 from skcollapse.classifiers._validation import (
+    check_one_label,
     check_sample_weight,
     unchanged_on_error,
 )
@@ -50,6 +52,7 @@ def _trains_on_mini_batches(estimator):
 
 
 class ProjectionClassifier(
+    DocLinked,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     ClassifierMixin,
@@ -107,7 +110,7 @@ class ProjectionClassifier(
         context = self._init_callback_context(max_subtasks=n_parts(self))
         task = Task(context, told, attributes, self._say)
         target = self._make_target(counts, rows, rng)
-        with limited_threads(rows.X.size * len(classes)):
+        with alone_on(device), limited_threads(rows.X.size * len(classes)):
             state = fit_projection(self, rows, loss, target, device, groups, rng, task)
         vars(self).update(attributes(state))
         task.end({})
@@ -165,7 +168,7 @@ class ProjectionClassifier(
             counts = counts + self.class_counts_
         # Callbacks follow a whole fit, and one epoch is none.
         task = Task(NoContext(), {}, dict, self._say)
-        with limited_threads(X.size * len(classes)):
+        with alone_on(device), limited_threads(X.size * len(classes)):
             state = fit_projection_partially(
                 self, rows, loss, target, device, rng, task
             )
@@ -181,6 +184,7 @@ class ProjectionClassifier(
     def _check_rows(self, X, y, sample_weight, *, reset=True):
         """Return checked X, labels and sample weights, in NumPy."""
         X, y = to_numpy(X), to_numpy(y)
+        check_one_label(y)
         X, y = validate_data(
             self, X, y, dtype=float_dtypes(X), reset=reset, y_numeric=False
         )

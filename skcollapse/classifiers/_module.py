@@ -13,6 +13,7 @@ from skcollapse.classifiers._linear import (
     fit_temperature,
     most_promising,
 )
+from skcollapse.classifiers._stored import arrays, restore, store, tensors
 from skcollapse.projectors.export import export
 from skcollapse.projectors.mlp import MLPProjector
 from skcollapse.projectors.scaling import fit_scaling
@@ -56,6 +57,22 @@ class Network:
         """Return whether rows have as many features and classes."""
         shape = rows.X.shape[1], len(rows.class_cost)
         return shape == (len(self.center), len(self.class_counts))
+
+    def __getstate__(self):
+        return {
+            **vars(self),
+            "module": store(self.module),
+            "proxies": store(self.proxies),
+            "optimizer": self.optimizer and arrays(self.optimizer),
+        }
+
+    def __setstate__(self, state):
+        vars(self).update(
+            state,
+            module=restore(state["module"]),
+            proxies=restore(state["proxies"]),
+            optimizer=state["optimizer"] and tensors(state["optimizer"]),
+        )
 
 
 def new_network(estimator, rows, recipe, groups, rng):

@@ -31,6 +31,18 @@ def check_number(name, value, low, high=np.inf, *, integer=False, strict=False):
         raise ValueError(f"{name} must be {noun}, {bound}; got {value!r}.")
 
 
+def check_one_label(y):
+    """Raise if the rows have several labels each."""
+    shape = getattr(y, "shape", ())
+    if len(shape) > 1 and shape[1] > 1:
+        raise ValueError(
+            f"y must have the shape (n_samples,), one label for each row of X; got the "
+            f"shape {tuple(shape)}. Multilabel and multioutput targets are not "
+            "supported. Use OneVsRestClassifier or MultiOutputClassifier of "
+            "scikit-learn."
+        )
+
+
 def check_sample_weight(sample_weight, n_samples):
     """Return weights of the rows as a float64 array, or raise."""
     if sample_weight is None:

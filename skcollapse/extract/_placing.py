@@ -42,6 +42,17 @@ def evaluating(function):
             submodule.training = mode
 
 
+def where(function, device):
+    """Return the device on which a callable is to compute; see :func:`placed`."""
+    if isinstance(device, str) and device == "auto":
+        accelerated = (t.device for t in tensors(function) if t.device.type != "cpu")
+        at = next(accelerated, None)
+        if at is not None:
+            return at
+    # "cuda" stands for the current one.
+    return torch.empty(0, device=resolve_device(device)).device
+
+
 def placed(function, device):
     """Return a callable on a device, and the device.
 
@@ -54,15 +65,11 @@ def placed(function, device):
         "auto" is where the module is, or CUDA where there is one if that is the CPU.
     """
     present = tensors(function)
-    if isinstance(device, str) and device == "auto":
-        accelerated = (t.device for t in present if t.device.type != "cpu")
-        at = next(accelerated, None)
-        if at is not None:
-            # Perhaps on several devices, which is left as it is.
-            return function, at
-    # "cuda" stands for the current one.
-    device = torch.empty(0, device=resolve_device(device)).device
-    if all(t.device == device for t in present):
+    is_auto = isinstance(device, str) and device == "auto"
+    device = where(function, device)
+    # With "auto" perhaps on several devices, which is left as it is.
+    accelerated = is_auto and any(t.device.type != "cpu" for t in present)
+    if accelerated or all(t.device == device for t in present):
         return function, device
     return deepcopy(function, {id(t): _moved(t, device) for t in present}), device
 

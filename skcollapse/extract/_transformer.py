@@ -12,6 +12,8 @@ from sklearn.base import (
 from sklearn.utils.validation import validate_data
 from torch.nn import Module
 
+from skcollapse._device import alone_on
+from skcollapse._doc_link import DocLinked
 from skcollapse.extract._batches import place
 from skcollapse.extract._collect import Rows, to_numpy
 from skcollapse.extract._head import head_name, layer_name
@@ -21,12 +23,13 @@ from skcollapse.extract._placing import (
     owner,
     placed,
     portable,
+    where,
 )
 from skcollapse.extract._stream import iter_features
 
 
 class FeatureExtractor(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    DocLinked, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
     """Turn images, token sequences or any other arrays into features of a network.
 
@@ -177,11 +180,12 @@ class FeatureExtractor(
         return X.astype(np.float32 if X.dtype.itemsize == 1 else np.int64, copy=False)
 
     def _compute(self, X):
-        function, device = placed(self.module_or_callable, self.device)
         batches = _Batches(X, self.batch_size)
         rows = Rows(len(batches))
-        for features in self._iterate(function, batches, device):
-            rows.append(features)
+        with alone_on(where(self.module_or_callable, self.device)):
+            function, device = placed(self.module_or_callable, self.device)
+            for features in self._iterate(function, batches, device):
+                rows.append(features)
         return rows.result()
 
     def _iterate(self, function, batches, device):

@@ -10,6 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skcollapse._arrays import check_weight, float_dtypes, given_classes, to_numpy
+from skcollapse._doc_link import DocLinked
 from skcollapse.moments import ClassMoments, RowMoments
 from skcollapse.scorer._catalogue import CATALOGUE, Subject, measure
 from skcollapse.scorer._data import (
@@ -26,7 +27,7 @@ from skcollapse.scorer._validation import check_head, check_parameters
 from skcollapse.training.threads import limited_threads
 
 
-class NeuralCollapseScorer(ClassifierMixin, BaseEstimator):
+class NeuralCollapseScorer(DocLinked, ClassifierMixin, BaseEstimator):
     r"""Measure how far features are from neural collapse.
 
     Parameters

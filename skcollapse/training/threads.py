@@ -1,19 +1,21 @@
 """As many threads as the work is worth."""
 
-from functools import cache
+from contextlib import contextmanager, nullcontext
 
-from threadpoolctl import ThreadpoolController
+from skcollapse._parallel import one_blas_thread, one_thread_of
 
 # Matrix products with fewer multiplications than this take less time than threads take
 # to meet, above all where other processes want the same cores.
 _SMALL = 2**24
 
 
+@contextmanager
 def limited_threads(n_multiplications):
-    """Return a context with one BLAS thread, and one for torch if the work is small.
+    """Compute with one BLAS thread, and one for torch if the work is small.
 
     OpenBLAS threads go on spinning for a while after each call. On few cores they keep
-    torch's threads from running: a fit of a second took half a minute.
+    torch's threads from running: a fit of a second took half a minute. They belong to
+    the process, torch's threads to the thread that fits.
 
     Parameters
     ----------
@@ -21,10 +23,5 @@ def limited_threads(n_multiplications):
         Of one product of the features and the weights.
     """
     small = n_multiplications < _SMALL
-    return _controller().limit(limits=1, user_api=None if small else "blas")
-
-
-@cache
-def _controller():
-    """Return what finds the libraries, which takes milliseconds."""
-    return ThreadpoolController()
+    with one_blas_thread, one_thread_of("openmp") if small else nullcontext():
+        yield
