@@ -240,7 +240,9 @@ def main():
     )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    threadpool_limits(arguments.threads)
+    # A limit that stands keeps a fit from setting its own.
+    if arguments.threads < os.cpu_count():
+        threadpool_limits(arguments.threads)
     if arguments.peak:
         return peak_of_child(arguments.peak)
 

@@ -14,9 +14,10 @@ from skcollapse.moments._whitening import squared_length, whitening
 
 __all__ = ["RowMoments"]
 
-# Values handled at a time: 2 MiB in float32, few enough to stay in a cache.
-_BLOCK_VALUES = 2**19
-# For sums by class more: each block of them costs as much as all classes have rows.
+# Values handled at a time: 8 MiB in float32. Of projections and of scores of classes
+# less, and of sums by class more, since each block costs what all classes have values.
+_BLOCK_VALUES = 2**21
+_PROJECTED_VALUES = 2**19
 _SUMMED_VALUES = 2**22
 # How many times what is left of a sum of squares that sum may be.
 _CANCELLED = 64
@@ -149,7 +150,7 @@ class RowMoments:
     def scatter(self):
         """Pooled within-class scatter, a weighted sum."""
         moments = ClassMoments(self.n_classes, self.n_features)
-        step = max(1, _BLOCK_VALUES * 16 // self.n_features)
+        step = max(1, 2 * _SUMMED_VALUES // self.n_features)
         for part in row_slices(len(self.labels), step):
             weights = None if self._weights is None else self._weights[part]
             moments.update(self._rows(part), self.labels[part], weights)
@@ -274,7 +275,10 @@ class RowMoments:
         """Return the sums of squared lengths, projected ones and functions by class."""
         centres, directions = map(self.as_tensor, (self.centres, self.whitening))
         projected_gaps = self.as_tensor(self._gaps @ self.whitening)
-        step = max(1, _BLOCK_VALUES // self.n_features)
+        step = min(
+            _BLOCK_VALUES // self.n_features, _PROJECTED_VALUES // self.n_classes
+        )
+        step = max(1, step)
 
         def sums_of(start, stop):
             sums = np.zeros((2 + len(functions), self.n_classes))

@@ -37,8 +37,12 @@ def find_classes(y, head):
 
 
 def class_indices(y, classes):
-    indices = np.searchsorted(classes, y).clip(0, len(classes) - 1)
-    unknown = classes[indices] != y
+    if y.dtype.kind in "iu" and np.array_equal(classes, np.arange(len(classes))):
+        # Row numbers already.
+        indices, unknown = y, (y < 0) | (y >= len(classes))
+    else:
+        indices = np.searchsorted(classes, y).clip(0, len(classes) - 1)
+        unknown = classes[indices] != y
     if unknown.any():
         raise ValueError(
             f"y holds {y[unknown][0]!r}, which is not one of the classes {classes!r}."
