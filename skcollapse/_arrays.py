@@ -41,3 +41,22 @@ def given_classes(classes, known):
     if known is not None and not np.array_equal(classes, known):
         raise ValueError(f"classes={classes!r} is not what it was before: {known!r}.")
     return classes
+
+
+def check_weight(sample_weight, n_samples):
+    """Return (n_samples,) weights in float64, or raise."""
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight must have the shape ({n_samples},), a weight for each row; "
+            f"got the shape {weight.shape}."
+        )
+    # NaN fails the comparison.
+    if not ((weight >= 0) & (weight < np.inf)).all():
+        raise ValueError(
+            "sample_weight must be finite and not negative, got values from "
+            f"{weight.min():g} to {weight.max():g}."
+        )
+    if not weight.any():
+        raise ValueError("sample_weight must not be zero for every row.")
+    return weight

@@ -3,8 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.naive_bayes import GaussianNB
 
-from skcollapse.datasets import long_tail_counts, make_long_tailed
+from skcollapse.datasets import LongTailSplit, long_tail_counts, make_long_tailed
 
 PROFILES = ["exp", "step"]
 
@@ -242,3 +245,102 @@ def test_empty_labels():
 def test_labels_must_be_one_dimensional():
     with pytest.raises(ValueError, match="1d array"):
         make_long_tailed(np.zeros((4, 2)), 2)
+
+
+# LongTailSplit
+
+
+@given(
+    y=labels(),
+    n_splits=st.integers(2, 6),
+    shuffle=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_every_class_is_in_every_training_part(y, n_splits, shuffle, seed):
+    sizes = np.bincount(y)
+    divisible = sizes[sizes > 1].sum()
+    cv = LongTailSplit(
+        n_splits, shuffle=shuffle, random_state=seed if shuffle else None
+    )
+    if divisible < n_splits:
+        with pytest.raises(ValueError, match=f"n_splits={n_splits} is more than the "):
+            next(cv.split(y, y))
+        return
+    splits = list(cv.split(y, y))
+    assert len(splits) == cv.get_n_splits() == n_splits
+    held = np.concatenate([test for _, test in splits])
+    assert_array_equal(np.sort(held), np.flatnonzero(sizes[y] > 1))
+    assert np.ptp([len(test) for _, test in splits]) <= 1
+    for train, test in splits:
+        assert_array_equal(np.sort(np.concatenate([train, test])), np.arange(len(y)))
+        assert_array_equal(np.unique(y[train]), np.arange(len(sizes)))
+    by_fold = np.array(
+        [np.bincount(y[test], minlength=len(sizes)) for _, test in splits]
+    )
+    assert (np.ptp(by_fold, axis=0) <= 1).all()
+    assert_array_equal(
+        (by_fold > 0).sum(axis=0)[sizes > 1], sizes[sizes > 1].clip(max=n_splits)
+    )
+
+
+def test_test_parts_are_as_large_as_those_of_scikit_learn():
+    y = np.random.default_rng(0).permutation(np.repeat(list("abc"), [31, 17, 8]))
+    ours, theirs = (
+        [np.unique(y[test], return_counts=True)[1] for _, test in cv.split(y, y)]
+        for cv in (LongTailSplit(4, shuffle=False), StratifiedKFold(4))
+    )
+    assert np.abs(np.subtract(ours, theirs)).max() <= 1
+
+
+def test_rows_that_follow_each_other_share_a_fold():
+    y = np.tile([0, 1], 6)
+    for _, test in LongTailSplit(3, shuffle=False).split(y, y):
+        for k in (0, 1):
+            assert_array_equal(np.diff(test[y[test] == k]), [2])
+
+
+def test_folds_are_reproducible():
+    y = np.repeat(list("abcd"), [20, 9, 3, 1])
+    cv = LongTailSplit(3, random_state=4)
+    assert repr(cv) == "LongTailSplit(n_splits=3, random_state=4, shuffle=True)"
+    first, second, other, drawn = (
+        np.concatenate([test for _, test in each.split(y, y)])
+        for each in (cv, clone(cv, safe=False), LongTailSplit(3, random_state=5), cv)
+    )
+    assert_array_equal(first, second)
+    assert_array_equal(first, drawn)
+    assert (first != other).any()
+
+
+def test_scikit_learn_takes_it():
+    y = np.repeat([0, 1, 2], [12, 3, 1])
+    X = np.random.default_rng(0).normal(size=(16, 2)) + 4 * y[:, None]
+    scores = cross_val_score(GaussianNB(var_smoothing=0.1), X, y, cv=LongTailSplit(4))
+    assert scores.shape == (4,)
+    with pytest.warns(UserWarning, match="least populated class"):
+        lacking = [
+            set(y) - set(y[train]) for train, _ in StratifiedKFold(4).split(X, y)
+        ]
+    assert {2} in lacking  # what it is for
+
+
+@pytest.mark.parametrize("n_splits", [1, 0, 2.5, "5", None])
+def test_bad_number_of_splits(n_splits):
+    with pytest.raises(ValueError, match="n_splits must be an integer of at least 2"):
+        LongTailSplit(n_splits)
+
+
+def test_bad_splits():
+    with pytest.raises(ValueError, match="shuffle must be True or False"):
+        LongTailSplit(shuffle=1)
+    with pytest.raises(ValueError, match="random_state=3 has no effect"):
+        LongTailSplit(shuffle=False, random_state=3)
+    split = LongTailSplit(2).split
+    with pytest.raises(ValueError, match="more than the 0 rows of y"):
+        next(split([[0], [1]], [0, 1]))
+    with pytest.raises(ValueError, match="Unknown label type"):
+        next(split(np.zeros((3, 1)), [0.1, 0.2, 0.3]))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        next(split(np.zeros((3, 1)), [0, 0]))
+    with pytest.warns(UserWarning, match="groups parameter is ignored"):
+        next(split(np.zeros((4, 1)), [0, 0, 1, 1], groups=[0, 1, 0, 1]))

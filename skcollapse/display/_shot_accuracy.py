@@ -2,14 +2,13 @@
 
 import numpy as np
 from sklearn.metrics import recall_score
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import column_or_1d
 
 from skcollapse.display._style import COLOURS, MARKERS, one_axes, tidy
+from skcollapse.metrics._class_counts import counts_by_label, counts_of
+from skcollapse.metrics._shots import SHOTS, THRESHOLDS, shot_of
+from skcollapse.metrics._training_counts import innermost, training_counts
 
-# Few, medium and many training samples, as is customary for long-tailed classes.
-_BOUNDS = 20, 100
-_SHOTS = "few", "medium", "many"
 # By which drawn recalls are known again in axes that several share.
 _GID = "recalls"
 # More of them are drawn smaller.
@@ -72,9 +71,11 @@ class ShotAccuracyDisplay:
             A fitted classifier, or a pipeline or search with one.
         X : array-like of shape (n_samples, ...)
         y : array-like of shape (n_samples,)
-        class_counts : array-like of shape (n_classes,), default=None
-            Training samples of the sorted classes of the estimator. None for its
-            ``class_counts_``.
+        class_counts : mapping or array-like of shape (n_classes,), default=None
+            Training samples: a mapping from labels, or an array in the order of the
+            sorted classes of the estimator. None for its
+            ``class_counts_``, found as by
+            :func:`~skcollapse.metrics.imbalance_scorers`.
         name : str, default=None
             None for the name of the class.
         ax : matplotlib.axes.Axes, default=None
@@ -89,18 +90,16 @@ class ShotAccuracyDisplay:
         ValueError
             If there are no class counts, or they do not fit.
         """
-        fitted = _innermost(estimator)
-        if class_counts is None and not hasattr(fitted, "class_counts_"):
-            raise ValueError(
-                f"class_counts must be given, as {fitted!r} has no class_counts_: the "
-                "number of training samples of each class."
-            )
+        if class_counts is None:
+            class_counts = training_counts(estimator)
+        if name is None:
+            name = type((innermost(estimator) or [estimator])[0]).__name__
         return cls.from_predictions(
             y,
             estimator.predict(X),
-            class_counts=fitted.class_counts_ if class_counts is None else class_counts,
+            class_counts=class_counts,
             classes=estimator.classes_,
-            name=type(fitted).__name__ if name is None else name,
+            name=name,
             ax=ax,
             color=color,
         )
@@ -123,11 +122,11 @@ class ShotAccuracyDisplay:
         ----------
         y_true : array-like of shape (n_samples,)
         y_pred : array-like of shape (n_samples,)
-        class_counts : array-like of shape (n_classes,)
-            Training samples of each class.
+        class_counts : mapping or array-like of shape (n_classes,)
+            Training samples: a mapping from labels, or an array in the order of
+            `classes`.
         classes : array-like of shape (n_classes,), default=None
-            Labels in the order of `class_counts`. None for the sorted labels of
-            `y_true` and `y_pred`.
+            Labels. None for the sorted labels of `y_true` and `y_pred`.
         name : str, default=None
             Of the classifier, for the legend.
         ax : matplotlib.axes.Axes, default=None
@@ -148,7 +147,9 @@ class ShotAccuracyDisplay:
         recalls = recall_score(
             y_true, y_pred, labels=classes, average=None, zero_division=np.nan
         )
-        display = cls(recalls, class_counts, classes=np.asarray(classes), name=name)
+        classes = np.asarray(classes)
+        counts = counts_of(classes, counts_by_label(class_counts, classes))
+        display = cls(recalls, counts, classes=classes, name=name)
         return display.plot(ax, color=color)
 
     def plot(self, ax=None, *, color=None):
@@ -215,9 +216,9 @@ class ShotAccuracyDisplay:
 
     def _draw_means(self, counts, recalls, color):
         self.shots_ = {}
-        edges = np.digitize(counts, [_BOUNDS[0], np.nextafter(_BOUNDS[1], np.inf)])
-        for k, shot in enumerate(_SHOTS):
-            own = (edges == k) & ~np.isnan(recalls)
+        group = shot_of(counts)
+        for k, shot in enumerate(SHOTS):
+            own = (group == k) & ~np.isnan(recalls)
             if own.any():
                 mean = self.shots_[shot] = float(recalls[own].mean())
                 span = counts[own].min() / 1.08, counts[own].max() * 1.08
@@ -237,12 +238,6 @@ class ShotAccuracyDisplay:
         ax.set(
             xlabel="training samples of the class", ylabel="recall", ylim=(-0.03, 1.03)
         )
-        for bound in _BOUNDS:
+        for bound in THRESHOLDS:
             ax.axvline(bound, color="#b0b0b0", linestyle=":", linewidth=1, zorder=0)
         tidy(ax)
-
-
-def _innermost(estimator):
-    """Return the fitted classifier in a search, or at the end of a pipeline."""
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    return estimator[-1] if isinstance(estimator, Pipeline) else estimator

@@ -9,7 +9,7 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skcollapse._arrays import float_dtypes, given_classes, to_numpy
+from skcollapse._arrays import check_weight, float_dtypes, given_classes, to_numpy
 from skcollapse.moments import ClassMoments, RowMoments
 from skcollapse.scorer._catalogue import CATALOGUE, Subject, measure
 from skcollapse.scorer._data import (
@@ -22,7 +22,7 @@ from skcollapse.scorer._head import resolve_head
 from skcollapse.scorer._network import Network, look_at_network
 from skcollapse.scorer._report import make_report
 from skcollapse.scorer._scatter import streamed_scatter, wants_scatter
-from skcollapse.scorer._validation import check_head, check_parameters, check_weight
+from skcollapse.scorer._validation import check_head, check_parameters
 from skcollapse.training.threads import limited_threads
 
 

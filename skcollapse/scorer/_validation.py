@@ -1,6 +1,4 @@
-"""Checks of the scorer's parameters, sample weights and classifier."""
-
-import numpy as np
+"""Checks of the scorer's parameters and classifier."""
 
 from skcollapse.scorer._catalogue import CATALOGUE
 from skcollapse.targets import TARGETS
@@ -33,25 +31,6 @@ def check_parameters(scorer, *, has_classifier):
         )
     if not isinstance(scorer.split, str):
         raise ValueError(f"split must be a name, got {scorer.split!r}.")
-
-
-def check_weight(sample_weight, n_samples):
-    """Return (n_samples,) weights in float64, or raise."""
-    weight = np.asarray(sample_weight, dtype=np.float64)
-    if weight.shape != (n_samples,):
-        raise ValueError(
-            f"sample_weight must have the shape ({n_samples},), a weight for each row "
-            f"of X; got the shape {weight.shape}."
-        )
-    # NaN fails the comparison.
-    if not ((weight >= 0) & (weight < np.inf)).all():
-        raise ValueError(
-            "sample_weight must be finite and not negative, got values from "
-            f"{weight.min():g} to {weight.max():g}."
-        )
-    if not weight.any():
-        raise ValueError("sample_weight must not be zero for every row.")
-    return weight
 
 
 def check_head(head, n_classes, n_features):

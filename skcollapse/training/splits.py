@@ -30,7 +30,7 @@ def class_aware_subsample(y, n_rows, rng):
     ndarray of shape (min(n, n_rows),), int
         Sorted.
     """
-    order, turn = _shuffle_by_class(y, rng)
+    order, turn = shuffle_by_class(y, rng)
     return np.sort(order[np.argsort(turn, kind="stable")][:n_rows])
 
 
@@ -56,7 +56,7 @@ def hold_out(y, fraction, groups, rng):
         splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
         groups = _divide_scarce(y, groups)
         return next(splitter.split(np.zeros((len(y), 1)), y, groups))
-    order, turn = _shuffle_by_class(y, rng)
+    order, turn = shuffle_by_class(y, rng)
     sizes = np.bincount(y)
     held = np.where(sizes > 1, np.maximum(1, np.round(fraction * sizes)), 0)
     held = np.minimum(held, np.maximum(sizes - 1, 0))
@@ -64,9 +64,16 @@ def hold_out(y, fraction, groups, rng):
     return np.sort(order[~is_held]), np.sort(order[is_held])
 
 
-def _shuffle_by_class(y, rng):
-    """Return all rows, class by class, and the place of each within its class."""
-    order = rng.permutation(len(y))
+def shuffle_by_class(y, rng):
+    """Return all rows, class by class, and the place of each within its class.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,), int
+    rng : numpy.random.RandomState or None
+        None leaves the rows of a class in order.
+    """
+    order = np.arange(len(y)) if rng is None else rng.permutation(len(y))
     order = order[np.argsort(y[order], kind="stable")]
     return order, np.concatenate([np.arange(size) for size in np.bincount(y)])
 

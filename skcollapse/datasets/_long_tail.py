@@ -69,6 +69,12 @@ def long_tail_counts(n_classes, n_max, imbalance_ratio, profile="exp"):
     counts : ndarray of shape (n_classes,), dtype int64
         Class sizes in descending order.
 
+    Raises
+    ------
+    ValueError
+        If a size is not a positive integer, the ratio is below 1 or not finite, or the
+        profile is unknown.
+
     See Also
     --------
     make_long_tailed : Draw a subsample with such class sizes.
@@ -139,6 +145,12 @@ def make_long_tailed(
     indices : ndarray of shape (n_selected,), dtype int64
         Indices of the subsample in ascending order: the samples keep the order that
         they have in `y`.
+
+    Raises
+    ------
+    ValueError
+        If a class has too few samples for its size, `class_order` does not hold every
+        class once, or another parameter is not valid.
 
     See Also
     --------

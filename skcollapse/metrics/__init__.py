@@ -1,0 +1,18 @@
+"""Scores for classes of unequal size, by themselves and as scorers for a search."""
+
+from skcollapse.metrics._calibration import expected_calibration_error
+from skcollapse.metrics._head_tail import head_tail_gap
+from skcollapse.metrics._log_loss import balanced_log_loss
+from skcollapse.metrics._recall import geometric_mean_recall, worst_class_recall
+from skcollapse.metrics._scorers import imbalance_scorers
+from skcollapse.metrics._shots import shot_accuracy
+
+__all__ = [
+    "balanced_log_loss",
+    "expected_calibration_error",
+    "geometric_mean_recall",
+    "head_tail_gap",
+    "imbalance_scorers",
+    "shot_accuracy",
+    "worst_class_recall",
+]
