@@ -4,6 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
+from skcollapse.classifiers._base import ProjectionClassifier
 from skcollapse.scorer import NeuralCollapseScorer
 
 __all__ = ["CollapseMonitor"]
@@ -11,6 +12,11 @@ __all__ = ["CollapseMonitor"]
 
 class CollapseMonitor:
     """Collect a report of neural collapse every so many epochs.
+
+    In a training loop of your own, call :meth:`record` or :meth:`record_network` once an
+    epoch. For a classifier of this package it is a callback instead, which needs
+    scikit-learn 1.9: ``set_callbacks(CollapseMonitor())`` before ``fit`` measures the
+    projected training rows, with the class vectors as the classifier.
 
     Parameters
     ----------
@@ -22,7 +28,8 @@ class CollapseMonitor:
     Attributes
     ----------
     reports : dict of int to CollapseReport
-        By epoch.
+        By epoch, or by iteration. As a callback, those of the fit that began last: a
+        fit begins a new dict, and ends with a report whatever `every` says.
 
     Raises
     ------
@@ -32,6 +39,16 @@ class CollapseMonitor:
     See Also
     --------
     skcollapse.display.CollapseDisplay : Draws ``reports`` with ``from_history``.
+
+    Notes
+    -----
+    A copy of the estimator that is cloned or pickled goes on with the monitor, or with
+    a copy of it. After a grid search, ``reports`` are those of the refit, whatever
+    ``n_jobs``: copies in worker processes keep what they measured to themselves.
+
+    Iterations that can be measured are the epochs of "mlp" and of modules, and those
+    that fit a linear or kernel projector if it is one candidate alone. Of an average
+    of several, and of a closed form, there is the report of the end.
 
     Examples
     --------
@@ -67,6 +84,8 @@ class CollapseMonitor:
         self.every = every
         self.reports = {}
         self._epoch = -1
+        # By the estimator in the fit: several may be fitted at once, in threads.
+        self._of_fit = {}
 
     def record(self, X, y, *, classifier=None, sample_weight=None, epoch=None):
         """Measure features, if it is time.
@@ -139,6 +158,79 @@ class CollapseMonitor:
             autocast=autocast,
         )
         return self._keep(scorer.report_)
+
+    def setup(self, estimator, context):
+        """Begin the reports of a fit. Called by scikit-learn.
+
+        Parameters
+        ----------
+        estimator : ETFClassifier or HUGClassifier
+        context : sklearn.callback.CallbackContext
+
+        Raises
+        ------
+        TypeError
+            If it is any other estimator.
+        """
+        if not isinstance(estimator, ProjectionClassifier):
+            raise TypeError(
+                "CollapseMonitor follows ETFClassifier and HUGClassifier, not "
+                f"{type(estimator).__name__}. Call set_callbacks of the classifier "
+                "itself, also where it is a part of another estimator."
+            )
+        self.reports = self._of_fit[estimator] = {}
+
+    def on_fit_task_begin(self, estimator, context):
+        """Do nothing. Called by scikit-learn.
+
+        Parameters
+        ----------
+        estimator : ETFClassifier or HUGClassifier
+        context : sklearn.callback.CallbackContext
+        """
+
+    def on_fit_task_end(
+        self,
+        estimator,
+        context,
+        *,
+        X=None,
+        y=None,
+        metadata=None,
+        fitted_estimator=None,
+    ):
+        """Measure the projected rows, if it is time. Called by scikit-learn.
+
+        Parameters
+        ----------
+        estimator : ETFClassifier or HUGClassifier
+        context : sklearn.callback.CallbackContext
+        X, y : arrays
+            The training rows.
+        metadata : dict or None
+            With "sample_weight" where there are weights.
+        fitted_estimator : estimator or None
+            As far as it is fitted. There is none after a trial of a search.
+        """
+        if fitted_estimator is None:
+            return
+        reports, epoch = self._of_fit[estimator], fitted_estimator.n_iter_
+        is_last = context.task_name == "fit"
+        if epoch in reports or not (is_last or epoch % self.every == 0):
+            return
+        scorer = self._new_scorer(fitted_estimator.target_)
+        weight = (metadata or {}).get("sample_weight")
+        reports[epoch] = scorer.fit(fitted_estimator.transform(X), y, weight).report_
+
+    def teardown(self, estimator, context):
+        """End the reports of a fit. Called by scikit-learn.
+
+        Parameters
+        ----------
+        estimator : ETFClassifier or HUGClassifier
+        context : sklearn.callback.CallbackContext
+        """
+        self._of_fit.pop(estimator, None)
 
     def curve(self, name):
         """Return a measure along training.

@@ -16,6 +16,7 @@ from torch import nn
 from skcollapse.losses import LOSSES, CrossEntropy, SquaredError
 from skcollapse.projectors.mlp import MLPProjector
 from skcollapse.targets import ClassGeometry
+from skcollapse.training.following import Follower
 from skcollapse.training.full_batch import train_full_batch
 from skcollapse.training.minibatch import (
     MiniBatchOptions,
@@ -389,6 +390,13 @@ def test_training_inside_no_grad():
 # --- early stopping -----------------------------------------------------------------
 
 
+class Watching(Follower):
+    """Calls a function at the end of each iteration."""
+
+    def __init__(self, function):
+        self.end = function
+
+
 def score(module, rows):
     predicted = project(module, rows).argmax(axis=1)
     return balanced_accuracy_score(rows.y, predicted)
@@ -399,17 +407,18 @@ def test_scores_are_balanced_accuracies(weighted):
     module, held_out = mlp(), problem(seed=1, weighted=weighted)
     seen = []
 
-    def on_epoch(epoch, loss, given):
+    def on_epoch(epoch):
         predicted = project(copy.deepcopy(module).eval(), held_out).argmax(axis=1)
         weight = held_out.sample_weight
         expected = balanced_accuracy_score(held_out.y, predicted, sample_weight=weight)
-        assert given == pytest.approx(expected)
-        seen.append((epoch, loss, given))
+        assert epoch.score == pytest.approx(expected)
+        seen.append(epoch)
 
-    history = train(module, problem(), validation=held_out, on_epoch=on_epoch)
-    assert [epoch for epoch, _, _ in seen] == [1, 2, 3]
-    assert history.loss_curve == [loss for _, loss, _ in seen]
-    assert history.validation_scores == [given for _, _, given in seen]
+    follower = Watching(on_epoch)
+    history = train(module, problem(), validation=held_out, follower=follower)
+    assert [epoch.n_iter for epoch in seen] == [1, 2, 3]
+    assert history.loss_curve == [epoch.loss for epoch in seen]
+    assert history.validation_scores == [epoch.score for epoch in seen]
 
 
 @pytest.mark.parametrize("stopped", [False, True])
@@ -419,14 +428,14 @@ def test_the_best_weights_are_restored(stopped):
     best = 2
     kept = {}
 
-    def on_epoch(epoch, loss, given):
-        if epoch == best:
+    def on_epoch(epoch):
+        if epoch.n_iter == best:
             kept.update(state(module)[0])
-        if epoch >= best:  # everything after is spoilt
+        if epoch.n_iter >= best:  # everything after is spoilt
             with torch.no_grad():
                 module.output.weight.neg_()
                 module.norm.running_mean.fill_(100.0)
-        return stopped and epoch == best + 2
+        return stopped and epoch.n_iter == best + 2
 
     # Held-out rows are labelled by the module after its second epoch.
     scout = copy.deepcopy(module)
@@ -434,7 +443,8 @@ def test_the_best_weights_are_restored(stopped):
     labels = torch.from_numpy(project(scout, held_out).argmax(axis=1))
     held_out = replace(held_out, y=labels)
     options = replace(FAST, max_iter=6, learning_rate="constant")
-    history = train(module, rows, options, validation=held_out, on_epoch=on_epoch)
+    follower = Watching(on_epoch)
+    history = train(module, rows, options, validation=held_out, follower=follower)
     assert history.best_iter == best
     assert history.n_iter == (best + 2 if stopped else 6)
     assert history.validation_scores[best - 1] == 1.0
@@ -493,9 +503,9 @@ def test_stops_when_nothing_improves():
     assert history.n_iter == 3
 
 
-def test_callbacks_stop():
+def test_followers_stop():
     module = mlp()
-    history = train(module, problem(), on_epoch=lambda epoch, loss, score: epoch == 2)
+    history = train(module, problem(), follower=Watching(lambda e: e.n_iter == 2))
     assert history.n_iter == 2
     module, losses = mlp(), []
     history = train_full_batch(
@@ -504,7 +514,7 @@ def test_callbacks_stop():
         alpha=0.1,
         max_iter=100,
         tol=1e-9,
-        on_iteration=lambda i, loss: losses.append(loss) or i == 3,
+        follower=Watching(lambda i: losses.append(i.loss) or i.n_iter == 3),
     )
     assert history.n_iter == 3
     assert history.loss_curve == losses
@@ -571,14 +581,16 @@ def test_a_loss_that_is_not_finite_restores_the_module(validated):
     assert "epoch" in message
 
 
-def test_an_interrupt_restores_the_module():
-    def interrupt(epoch, *_):
-        if epoch == 2:
-            raise KeyboardInterrupt
+def interrupt(iteration):
+    if iteration.n_iter == 2:
+        raise KeyboardInterrupt
 
-    harmed(mlp(batch_norm=True, dropout=0.2), problem(), on_epoch=interrupt)
+
+def test_an_interrupt_restores_the_module():
+    follower = Watching(interrupt)
+    harmed(mlp(batch_norm=True, dropout=0.2), problem(), follower=follower)
     harmed(
-        mlp(batch_norm=True), problem(), on_epoch=interrupt, validation=problem(seed=1)
+        mlp(batch_norm=True), problem(), follower=follower, validation=problem(seed=1)
     )
 
 
@@ -586,16 +598,13 @@ def test_an_interrupt_restores_the_module():
 def test_full_batch_restores_the_module(broken):
     module, rows = mlp(batch_norm=True, dropout=0.2).train(), problem()
 
-    def interrupt(iteration, loss):
-        if iteration == 2:
-            raise KeyboardInterrupt
-
     before = state(module)
     if broken == "nan":
         rows.features[3, 1] = torch.nan
+    follower = Watching(interrupt)
     with pytest.raises(ValueError if broken == "nan" else KeyboardInterrupt) as error:
         train_full_batch(
-            module, rows, alpha=0.1, max_iter=9, tol=1e-9, on_iteration=interrupt
+            module, rows, alpha=0.1, max_iter=9, tol=1e-9, follower=follower
         )
     assert_same_state(state(module), before)
     assert module.norm.momentum == 0.1

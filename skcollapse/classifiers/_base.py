@@ -1,5 +1,7 @@
 """What all classifiers share: data in, a fitted projection and its scores out."""
 
+from functools import partial
+
 import numpy as np
 from scipy.special import log_softmax, softmax
 from sklearn.base import (
@@ -20,12 +22,19 @@ from skcollapse.classifiers._fitting import (
     check_parameters,
     fit_projection,
     fit_projection_partially,
+    n_parts,
 )
 from skcollapse.classifiers._validation import (
     check_sample_weight,
     unchanged_on_error,
 )
 from skcollapse.targets import ClassGeometry
+from skcollapse.training.callbacks import (
+    CallbackSupportMixin,
+    NoContext,
+    Task,
+    with_callbacks,
+)
 from skcollapse.training.rows import Rows
 from skcollapse.training.threads import limited_threads
 
@@ -41,7 +50,11 @@ def _trains_on_mini_batches(estimator):
 
 
 class ProjectionClassifier(
-    ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    ClassifierMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """A projection of the features, scored against one vector for each class.
 
@@ -55,6 +68,8 @@ class ProjectionClassifier(
     # The kind of proxies that learn the class vectors; None leaves them as they are.
     _proxies = None
 
+    @unchanged_on_error
+    @with_callbacks
     def fit(self, X, y, sample_weight=None, groups=None):
         """Fit the projector.
 
@@ -80,18 +95,26 @@ class ProjectionClassifier(
         ValueError
             If a parameter or the data is not valid, or the loss diverges.
         """
-        with unchanged_on_error(self):
-            check_parameters(self)
-            loss, device = self._make_loss(), resolve_device(self.device)
-            rng = check_random_state(self.random_state)
-            rows, classes, counts = self._prepare(X, y, sample_weight)
-            target = self._make_target(counts, rows, rng)
-            with limited_threads(rows.X.size * len(classes)):
-                state = fit_projection(self, rows, loss, target, device, groups, rng)
-            self._accept(state, classes, counts)
+        check_parameters(self)
+        loss, device = self._make_loss(), resolve_device(self.device)
+        rng = check_random_state(self.random_state)
+        X, y, sample_weight = map(to_numpy, (X, y, sample_weight))
+        rows, classes, counts = self._prepare(X, y, sample_weight)
+        attributes = partial(fitted_attributes, classes=classes, counts=counts)
+        # As they came: an estimator that is handed to a callback may want names.
+        weight = None if sample_weight is None else {"sample_weight": sample_weight}
+        told = {"estimator": self, "X": X, "y": y, "metadata": weight}
+        context = self._init_callback_context(max_subtasks=n_parts(self))
+        task = Task(context, told, attributes, self._say)
+        target = self._make_target(counts, rows, rng)
+        with limited_threads(rows.X.size * len(classes)):
+            state = fit_projection(self, rows, loss, target, device, groups, rng, task)
+        vars(self).update(attributes(state))
+        task.end({})
         return self
 
     @available_if(_trains_on_mini_batches)
+    @unchanged_on_error
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train the projector for one epoch on some rows.
 
@@ -119,50 +142,41 @@ class ProjectionClassifier(
             As :meth:`fit`; and if ``classes`` is missing in the first call, or ``y``
             holds a label that is not among them.
         """
-        with unchanged_on_error(self):
-            check_parameters(self)
-            loss, device = self._make_loss(), resolve_device(self.device)
-            first = getattr(self, "_network", None) is None
-            X, y, weight = self._check_rows(X, y, sample_weight, reset=first)
-            begins_anew = first and classes is not None
-            known = None if begins_anew else getattr(self, "classes_", None)
-            classes = given_classes(classes, known)
-            unknown = np.setdiff1d(y, classes)
-            if len(unknown):
-                raise ValueError(
-                    f"y holds {unknown[0]!r}, which is not one of classes={classes!r}."
-                )
-            indices = np.searchsorted(classes, y)
-            counts = np.bincount(indices, weight, minlength=len(classes))
-            rows = self._make_rows(X, classes, indices, weight)
-            rng = check_random_state(self.random_state)
-            if first:
-                target = self._make_target(counts, rows, rng)
-            else:
-                target = ClassGeometry(self.target_, self.target_means_)
-                counts = counts + self.class_counts_
-            with limited_threads(X.size * len(classes)):
-                state = fit_projection_partially(self, rows, loss, target, device, rng)
-            self._accept(state, classes, counts)
+        check_parameters(self)
+        loss, device = self._make_loss(), resolve_device(self.device)
+        first = getattr(self, "_network", None) is None
+        X, y, weight = self._check_rows(X, y, sample_weight, reset=first)
+        begins_anew = first and classes is not None
+        known = None if begins_anew else getattr(self, "classes_", None)
+        classes = given_classes(classes, known)
+        unknown = np.setdiff1d(y, classes)
+        if len(unknown):
+            raise ValueError(
+                f"y holds {unknown[0]!r}, which is not one of classes={classes!r}."
+            )
+        indices = np.searchsorted(classes, y)
+        counts = np.bincount(indices, weight, minlength=len(classes))
+        rows = self._make_rows(X, classes, indices, weight)
+        rng = check_random_state(self.random_state)
+        if first:
+            target = self._make_target(counts, rows, rng)
+        else:
+            target = ClassGeometry(self.target_, self.target_means_)
+            counts = counts + self.class_counts_
+        # Callbacks follow a whole fit, and one epoch is none.
+        task = Task(NoContext(), {}, dict, self._say)
+        with limited_threads(X.size * len(classes)):
+            state = fit_projection_partially(
+                self, rows, loss, target, device, rng, task
+            )
+        # In one step: never half of a fit.
+        vars(self).update(fitted_attributes(state, classes, counts))
         return self
 
-    def _accept(self, state, classes, counts):
-        scores = state["target_"].T / state["temperature_"]
-        # In one step: never half of a fit.
-        vars(self).update(
-            state,
-            classes_=classes,
-            class_counts_=counts,
-            _scorer=state["projection_"].followed_by(scores),
-        )
-
-    def _report(self, epoch, loss, score=None):
+    def _say(self, step):
         """Print a line, if that is wanted."""
         if self.verbose:
-            held_out = "" if score is None else f", held-out accuracy {score:.4f}"
-            print(
-                f"[{type(self).__name__}] iteration {epoch}, loss {loss:.6f}{held_out}"
-            )
+            print(f"[{type(self).__name__}] {step}")
 
     def _check_rows(self, X, y, sample_weight, *, reset=True):
         """Return checked X, labels and sample weights, in NumPy."""
@@ -316,6 +330,29 @@ class ProjectionClassifier(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def fitted_attributes(state, classes, counts):
+    """Return all attributes of a fitted classifier.
+
+    Parameters
+    ----------
+    state : dict
+        What `fit_projection` returns.
+    classes : ndarray of shape (n_classes,)
+    counts : ndarray of shape (n_classes,)
+
+    Returns
+    -------
+    dict
+    """
+    scores = state["target_"].T / state["temperature_"]
+    return {
+        **state,
+        "classes_": classes,
+        "class_counts_": counts,
+        "_scorer": state["projection_"].followed_by(scores),
+    }
 
 
 def _unit_rows(rows):

@@ -3,6 +3,7 @@
 import torch
 
 from skcollapse.classifiers._linear import (
+    LINEAR_PARTS,
     PROJECTORS,
     SCALINGS,
     fit_linear,
@@ -87,10 +88,16 @@ def trains_module(estimator):
     return is_network or solver_of(estimator) in MINI_BATCH
 
 
+def n_parts(estimator):
+    """Return how many parts the fit has at most, for those who follow it."""
+    # Iterations; or a search, and the fit of what it has chosen.
+    return estimator.max_iter if trains_module(estimator) else len(LINEAR_PARTS)
+
+
 # Gradients are needed also where the caller has switched them off.
 @torch.inference_mode(False)
 @torch.enable_grad()
-def fit_projection(estimator, rows, loss, target, device, groups, rng):
+def fit_projection(estimator, rows, loss, target, device, groups, rng, task):
     """Return the fitted attributes of an estimator.
 
     Parameters
@@ -103,13 +110,15 @@ def fit_projection(estimator, rows, loss, target, device, groups, rng):
     device : torch.device
     groups : array-like or None
     rng : numpy.random.RandomState
+    task : Task
+        The fit, of which callbacks are told.
 
     Returns
     -------
     dict
     """
     if not trains_module(estimator):
-        return fit_linear(estimator, rows, loss, target, device, groups, rng)
+        return fit_linear(estimator, rows, loss, target, device, groups, rng, task)
     recipe = make_recipe(estimator, loss, target, device)
     network = getattr(estimator, "_network", None) if estimator.warm_start else None
     if network is None:
@@ -121,13 +130,15 @@ def fit_projection(estimator, rows, loss, target, device, groups, rng):
             f"{rows.X.shape[1]} and {len(rows.class_cost)}. Set it False to begin anew."
         )
     solver = solver_of(estimator)
-    return fit_module(estimator, solver, rows, recipe, rng, network, groups=groups)
+    return fit_module(
+        estimator, solver, rows, recipe, rng, network, task, groups=groups
+    )
 
 
 # Gradients are needed also where the caller has switched them off.
 @torch.inference_mode(False)
 @torch.enable_grad()
-def fit_projection_partially(estimator, rows, loss, target, device, rng):
+def fit_projection_partially(estimator, rows, loss, target, device, rng, task):
     """Return the fitted attributes after one more epoch, on these rows.
 
     Parameters
@@ -139,6 +150,7 @@ def fit_projection_partially(estimator, rows, loss, target, device, rng):
     target : ClassGeometry
     device : torch.device
     rng : numpy.random.RandomState
+    task : Task
 
     Returns
     -------
@@ -149,7 +161,9 @@ def fit_projection_partially(estimator, rows, loss, target, device, rng):
     network = getattr(estimator, "_network", None)
     if network is None:
         network = new_network(estimator, rows, recipe, None, rng)
-    state = fit_module(estimator, solver, rows, recipe, rng, network, partial=True)
+    state = fit_module(
+        estimator, solver, rows, recipe, rng, network, task, one_epoch=True
+    )
     before = getattr(estimator, "loss_curve_", [])
     state["loss_curve_"] = [*before, *state["loss_curve_"]]
     state["n_iter_"] = len(state["loss_curve_"])

@@ -1,5 +1,6 @@
 """The fit of a linear or kernel projector, with the search for what is auto."""
 
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 
@@ -10,6 +11,7 @@ from skcollapse.losses import SquaredError
 from skcollapse.training.averaging import first_lowest
 from skcollapse.training.calibration import fit_inverse_temperature
 from skcollapse.training.candidates import Candidate, Family
+from skcollapse.training.following import NOBODY
 from skcollapse.training.held_out import FoldLogits, HoldOutLogits, LeaveOneOutLogits
 from skcollapse.training.linear import ClosedForm, EarlyStoppedPath, Penalised
 from skcollapse.training.recipe import Recipe
@@ -18,13 +20,15 @@ from skcollapse.training.splits import MANY_ROWS, class_aware_subsample, make_sp
 
 SCALINGS = ("global", "standard")
 PROJECTORS = ("linear", "kernel")
+# Of a fit: what is auto is chosen, and what was chosen is fitted to all rows.
+LINEAR_PARTS = ("search", "refit")
 # Rows that are left out in turn.
 _SUBSAMPLE = 3000
 # Rows that are enough to tell which family is the most promising.
 _FAMILY_ROWS = 2000
 
 
-def fit_linear(estimator, rows, loss, target, device, groups, rng):
+def fit_linear(estimator, rows, loss, target, device, groups, rng, task):
     """Fit the linear or kernel projector that an estimator's parameters describe.
 
     Parameters
@@ -37,6 +41,8 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
     device : torch.device
     groups : array-like or None
     rng : numpy.random.RandomState
+    task : Task
+        Its parts are a search, if anything is chosen, and a refit.
 
     Returns
     -------
@@ -68,7 +74,13 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
     if len(held_out.y):
         # Directions do not average, and with many rows chance has little to say.
         average = not (loss.unit_features or many)
-        selection = select(held_out, families, strengths, average=average)
+        n_trials = len(families) * sum(map(len, strengths.values()))
+        search = task.part("search", n_trials)
+        with search.steps("trial") as follower:
+            selection = select(
+                held_out, families, strengths, average=average, follower=follower
+            )
+        search.end()
         shares, results = selection.shares, selection.results
         prepared = held_out.prepared
         if loss.unit_features:
@@ -84,21 +96,34 @@ def fit_linear(estimator, rows, loss, target, device, groups, rng):
         ]
         shares, results = dict.fromkeys(candidates, 1 / len(candidates)), None
         prepared = {}
-    projection, loss_curve = recipe.fit(counted, shares, prepared)
-    if results is None and (loss.unit_features or solver is ClosedForm):
-        temperature = fit_temperature(recipe, counted, projection, rng)
-    return {
-        "projection_": projection,
-        "temperature_": temperature,
-        "n_iter_": max(1, len(loss_curve)),
-        "loss_curve_": loss_curve,
-        "validation_scores_": None,
-        "selection_results_": results,
-        "target_": target.classifier,
-        "target_means_": target.means,
-        "_unit_features": loss.unit_features,
-        "_network": None,
-    }
+
+    has_scale = results is not None or not (loss.unit_features or solver is ClosedForm)
+
+    def state_of(projection, loss_curve, temperature=temperature):
+        if not has_scale:
+            # Drawn from a copy: to look along the way changes nothing.
+            temperature = fit_temperature(recipe, counted, projection, deepcopy(rng))
+        return {
+            "projection_": projection,
+            "temperature_": temperature,
+            "n_iter_": max(1, len(loss_curve)),
+            "loss_curve_": loss_curve,
+            "validation_scores_": None,
+            "selection_results_": results,
+            "target_": target.classifier,
+            "target_means_": target.means,
+            "_unit_features": loss.unit_features,
+            "_network": None,
+        }
+
+    # An average of several has no iterations to tell of.
+    follows = len(shares) == 1 and next(iter(shares)).solver.iterates
+    refit = task.part("refit", estimator.max_iter if follows else 0)
+    with refit.steps("iteration") as steps:
+        follower = steps.through(state_of) if follows else NOBODY
+        state = state_of(*recipe.fit(counted, shares, prepared, follower))
+    refit.end()
+    return state
 
 
 def _hold_out(estimator, recipe, rows, solver, alone, groups, rng):

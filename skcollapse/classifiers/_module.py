@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -113,7 +114,7 @@ def _dtype(rows):
 
 
 def fit_module(
-    estimator, solver, rows, recipe, rng, network, *, groups=None, partial=False
+    estimator, solver, rows, recipe, rng, network, task, *, groups=None, one_epoch=False
 ):
     """Train a network, from its present weights.
 
@@ -127,10 +128,12 @@ def fit_module(
     rng : numpy.random.RandomState
     network : Network
         Not changed.
+    task : Task
+        The iterations are its parts.
     groups : array-like or None
         Rows of a group are held out together.
-    partial : bool
-        One epoch only, which goes on where the optimiser was.
+    one_epoch : bool
+        Go on for one epoch only, from where the optimiser was.
 
     Returns
     -------
@@ -141,76 +144,118 @@ def fit_module(
     groups = None if groups is None else np.asarray(groups)[rows.weight > 0]
     rows = rows.counted()
     counts = rows.class_counts
-    if partial:
+    if one_epoch:
         counts = network.class_counts + counts
     network = replace(deepcopy(network), class_counts=counts)
-    held_rows, validation = None, None
-    module, proxies = network.module.to(recipe.device), network.proxies
-    if proxies is not None:
-        proxies.to(recipe.device)
-        module = ProjectorWithProxies(module, proxies)
+    module = ProjectorWithProxies(network.module, network.proxies).to(recipe.device)
 
     def problem(rows, counts):
         scaled = ((rows.X - network.center) / network.scale).astype(rows.X.dtype)
-        return replace(recipe.problem(scaled, rows, counts), proxies=proxies)
+        return replace(recipe.problem(scaled, rows, counts), proxies=network.proxies)
 
-    if estimator.early_stopping and not partial:
+    # Training rows say too little of probabilities, unless there is no scale at all.
+    judged = rows if recipe.loss.unit_features else None
+    validation = None
+    if estimator.early_stopping and not one_epoch:
         train, held = hold_out(rows.y, estimator.validation_fraction, groups, rng)
         if not len(held):
             raise ValueError(
                 "early_stopping=True needs a class with at least 2 rows to hold one "
                 "out; set it False."
             )
-        held_rows, rows = rows.take(held), rows.take(train)
+        judged, rows = rows.take(held), rows.take(train)
         counts = rows.class_counts
-        validation = problem(held_rows, held_rows.class_counts)
+        validation = problem(judged, judged.class_counts)
     training = problem(rows, counts)
+    state_of = partial(
+        fitted_state,
+        estimator,
+        recipe,
+        network,
+        settled_by=None if one_epoch else training,
+        judged=judged,
+        rng=rng,
+    )
     alpha = _DEFAULT_ALPHA if isinstance(estimator.alpha, str) else estimator.alpha
-    if solver == "lbfgs":
-        history = train_full_batch(
-            module,
-            training,
-            alpha=alpha,
-            max_iter=estimator.max_iter,
-            tol=estimator.tol,
-            on_iteration=estimator._report,
-        )
-    else:
-        auto = isinstance(estimator.batch_size, str)
-        batch_size = _LARGEST_BATCH if auto else estimator.batch_size
-        options = MiniBatchOptions(
-            solver=solver,
-            alpha=alpha,
-            batch_size=min(batch_size, len(rows)),
-            learning_rate="constant" if partial else estimator.learning_rate,
-            learning_rate_init=estimator.learning_rate_init,
-            momentum=estimator.momentum,
-            max_iter=1 if partial else estimator.max_iter,
-            tol=estimator.tol,
-            n_iter_no_change=estimator.n_iter_no_change,
-            mixup_alpha=estimator.mixup_alpha,
-        )
-        history = train_minibatch(
-            module,
-            training,
-            options,
-            generator=torch.Generator().manual_seed(int(rng.randint(2**31))),
-            validation=validation,
-            on_epoch=estimator._report,
-            optimizer=network.optimizer if partial else None,
-        )
-    if proxies is not None:
-        if not partial:
-            settle(module, training)
-        recipe = replace(recipe, target=geometry_of(estimator, proxies))
+    with task.steps("iteration") as steps:
+        follower = steps.through(state_of)
+        if solver == "lbfgs":
+            history = train_full_batch(
+                module,
+                training,
+                alpha=alpha,
+                max_iter=estimator.max_iter,
+                tol=estimator.tol,
+                follower=follower,
+            )
+        else:
+            auto = isinstance(estimator.batch_size, str)
+            batch_size = _LARGEST_BATCH if auto else estimator.batch_size
+            options = MiniBatchOptions(
+                solver=solver,
+                alpha=alpha,
+                batch_size=min(batch_size, len(rows)),
+                learning_rate="constant" if one_epoch else estimator.learning_rate,
+                learning_rate_init=estimator.learning_rate_init,
+                momentum=estimator.momentum,
+                max_iter=1 if one_epoch else estimator.max_iter,
+                tol=estimator.tol,
+                n_iter_no_change=estimator.n_iter_no_change,
+                mixup_alpha=estimator.mixup_alpha,
+            )
+            history = train_minibatch(
+                module,
+                training,
+                options,
+                generator=torch.Generator().manual_seed(int(rng.randint(2**31))),
+                validation=validation,
+                follower=follower,
+                optimizer=network.optimizer if one_epoch else None,
+            )
+    return state_of(module, history)
+
+
+def fitted_state(
+    estimator, recipe, network, module, history, *, settled_by, judged, rng
+):
+    """Return the fitted attributes that training has led to, or has led to so far.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Read, not written.
+    recipe : Recipe
+    network : Network
+        As it was before.
+    module : ProjectorWithProxies
+        In evaluation mode. It is kept.
+    history : History
+    settled_by : Problem or None
+        The rows by which proxies settle, if they do.
+    judged : Rows or None
+        The rows that choose the temperature, if it is not 1.
+    rng : numpy.random.RandomState
+        Drawn from a copy: to look along the way changes nothing.
+
+    Returns
+    -------
+    dict
+    """
+    if module.proxies is not None:
+        if settled_by is not None:
+            settle(module, settled_by)
+        recipe = replace(recipe, target=geometry_of(estimator, module.proxies))
     module.cpu()
-    network = replace(network, optimizer=history.optimizer)
+    network = replace(
+        network,
+        module=module.projector,
+        proxies=module.proxies,
+        optimizer=history.optimizer,
+    )
     projection = export(network.module, network.center, network.scale)
-    # Training rows say too little of probabilities, unless there is no scale at all.
     temperature = 1.0
-    if held_rows is not None or recipe.loss.unit_features:
-        judged = rows if held_rows is None else held_rows
-        temperature = fit_temperature(recipe, judged, projection, rng)
+    if judged is not None:
+        temperature = fit_temperature(recipe, judged, projection, deepcopy(rng))
     return {
         "projection_": projection,
         "temperature_": temperature,

@@ -1,6 +1,6 @@
 """Checks of what users pass, at the border: afterwards all is NumPy and as expected."""
 
-from contextlib import contextmanager
+from functools import wraps
 from numbers import Integral, Real
 
 import numpy as np
@@ -53,13 +53,17 @@ def check_sample_weight(sample_weight, n_samples):
     return weight
 
 
-@contextmanager
-def unchanged_on_error(estimator):
-    """Leave the estimator as it was if the block fails or is interrupted."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
+def unchanged_on_error(method):
+    """Let a method leave its estimator as it was if it fails or is interrupted."""
+
+    @wraps(method)
+    def careful(estimator, *args, **kwargs):
+        before = dict(vars(estimator))
+        try:
+            return method(estimator, *args, **kwargs)
+        except BaseException:
+            vars(estimator).clear()
+            vars(estimator).update(before)
+            raise
+
+    return careful

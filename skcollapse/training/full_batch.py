@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from skcollapse.training.following import NOBODY, Follower, Iteration, Stopped
 from skcollapse.training.history import History
 from skcollapse.training.objective import Objective
 from skcollapse.training.penalty import penalty, trainable
@@ -26,7 +27,7 @@ def train_full_batch(
     alpha: float,
     max_iter: int,
     tol: float,
-    on_iteration: Callable[[int, float], bool | None] | None = None,
+    follower: Follower = NOBODY,
 ) -> History:
     """Train a module in place by L-BFGS on all the rows of a problem at once.
 
@@ -45,9 +46,9 @@ def train_full_batch(
     max_iter : int
     tol : float
         Stop when no element of the gradient is larger.
-    on_iteration : callable or None, default=None
-        Called with the iteration, from 1, and the objective; training ends when it
-        returns True.
+    follower : Follower
+        Follows the iterations. Their outcome is a copy of the module as training would
+        leave it if it ended there, and its History.
 
     Returns
     -------
@@ -67,9 +68,8 @@ def train_full_batch(
         lowers the objective.
     """
     with all_or_nothing(module):
-        norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
-        use_batch_statistics(module, norms)
-        run = FullBatch(module, problem, alpha, on_iteration)
+        use_batch_statistics(module)
+        run = FullBatch(module, problem, alpha, follower)
         precision = torch.finfo(problem.features.dtype).eps
         try:
             result = minimize(
@@ -87,7 +87,7 @@ def train_full_batch(
                     "maxfun": 50 * max_iter,
                 },
             )
-        except _Stopped:
+        except Stopped:
             pass
         else:
             run.assign(result.x)
@@ -99,12 +99,7 @@ def train_full_batch(
                     ConvergenceWarning,
                     stacklevel=3,
                 )
-        keep_full_batch_statistics(module, norms, problem.features)
-    return History(run.loss_curve, None, len(run.loss_curve), len(run.loss_curve))
-
-
-class _Stopped(Exception):
-    """The callback has asked to stop; SciPy has no word for it before 1.11."""
+        return run.finish(module)
 
 
 class FullBatch:
@@ -115,12 +110,12 @@ class FullBatch:
     module : torch.nn.Module
     problem : Problem
     alpha : float
-    on_iteration : callable or None
+    follower : Follower
     """
 
-    def __init__(self, module, problem, alpha, on_iteration):
+    def __init__(self, module, problem, alpha, follower):
         self.module, self.problem, self.alpha = module, problem, alpha
-        self.on_iteration = on_iteration
+        self.follower = follower
         self.objective = Objective(problem)
         self.weights, others = trainable(module)
         self.parameters = self.weights + others
@@ -143,6 +138,7 @@ class FullBatch:
 
     def value_and_gradient(self, vector):
         """Return the objective and its gradient at a vector."""
+        self.follower.begin()
         self.assign(vector)
         problem = self.problem
         projected = self.module(problem.features)
@@ -159,24 +155,41 @@ class FullBatch:
 
     def accept(self, vector):
         """Take note of an iterate, whose value is the last that was computed."""
+        self.assign(vector)
         self.loss_curve.append(self.value)
-        if self.on_iteration is not None and self.on_iteration(
-            len(self.loss_curve), self.value
-        ):
-            self.assign(vector)
-            raise _Stopped
+        n_iter = len(self.loss_curve)
+        if self.follower.end(Iteration(n_iter, self.value, None, self.outcome)):
+            raise Stopped
+
+    def outcome(self):
+        """Return a copy of the module as it would be left, and its history."""
+        copy = deepcopy(self.module)
+        history = self.finish(copy)
+        return copy.eval(), history
+
+    def finish(self, module):
+        """Give a module the statistics to keep; return the history so far."""
+        keep_full_batch_statistics(module, self.problem.features)
+        n_iter = len(self.loss_curve)
+        return History(list(self.loss_curve), None, n_iter, n_iter)
 
 
-def use_batch_statistics(module, norms):
+def norms_of(module):
+    """Return the batch normalisations in a module."""
+    return [m for m in module.modules() if isinstance(m, _BatchNorm)]
+
+
+def use_batch_statistics(module):
     """Switch all randomness off, but let batch normalisation see the batch."""
     module.eval()
-    for norm in norms:
+    for norm in norms_of(module):
         norm.train()
 
 
 @torch.no_grad()
-def keep_full_batch_statistics(module, norms, features):
+def keep_full_batch_statistics(module, features):
     """Set the running statistics to those of all rows at the present weights."""
+    norms = norms_of(module)
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]

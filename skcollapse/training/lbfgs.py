@@ -3,8 +3,10 @@
 import numpy as np
 from scipy.optimize import minimize
 
+from skcollapse.training.following import NOBODY, Iteration, Stopped
 
-def lbfgs(objective, start, *, max_iter, tol):
+
+def lbfgs(objective, start, *, max_iter, tol, follower=NOBODY):
     """Minimise a smooth function and return the path that leads to its minimum.
 
     Parameters
@@ -17,6 +19,8 @@ def lbfgs(objective, start, *, max_iter, tol):
     tol : float
         Stop when no element of the gradient exceeds this share of the norm of the
         first gradient.
+    follower : Follower
+        Follows the iterates. Their outcome is the iterate and the values up to it.
 
     Returns
     -------
@@ -27,14 +31,15 @@ def lbfgs(objective, start, *, max_iter, tol):
     converged : bool
         False if ``max_iter`` stopped it.
     """
+    follower.begin()
     first = objective(start)
     length = np.linalg.norm(first[1])
-    if length == 0:
-        return [start], [first[0]], True
+    iterates, values, evaluated = [], [], [first[0]]
 
     # L-BFGS-B's first step has the length 1. In units of the first gradient that is
     # the step to the minimum, where the curvature is the identity.
     def in_units(step):
+        follower.begin()
         value, gradient = objective(start + length * step) if step.any() else first
         evaluated[0] = value
         return value / length**2, gradient / length
@@ -43,15 +48,26 @@ def lbfgs(objective, start, *, max_iter, tol):
         # The point that was evaluated last is the one that is accepted.
         iterates.append(start + length * step)
         values.append(evaluated[0])
+        if follower.end(Iteration(len(values), values[-1], None, outcome)):
+            raise Stopped
 
-    iterates, values, evaluated = [], [], [first[0]]
-    result = minimize(
-        in_units,
-        np.zeros_like(start),
-        jac=True,
-        method="L-BFGS-B",
-        callback=accept,
-        options={"maxiter": max_iter, "ftol": 0, "gtol": tol},
-    )
+    def outcome():
+        return iterates[-1], list(values)
+
+    origin = np.zeros_like(start)
+    try:
+        if length == 0:
+            accept(origin)
+            return iterates, values, True
+        result = minimize(
+            in_units,
+            origin,
+            jac=True,
+            method="L-BFGS-B",
+            callback=accept,
+            options={"maxiter": max_iter, "ftol": 0, "gtol": tol},
+        )
+    except Stopped:
+        return iterates, values, True
     # A line search that finds no lower value has met the rounding of the data's dtype.
     return iterates or [start], values or [first[0]], result.status != 1

@@ -3,7 +3,8 @@
 A solver is made of a problem, does there what all strengths share, and is called with
 one strength at a time. It returns one affine map or more, each a candidate: only the
 first ``n_maps`` if no more are wanted. The losses along the way to them are kept in
-``loss_curve``, and ``name`` is what an estimator calls it.
+``loss_curve``, and ``name`` is what an estimator calls it. If it ``iterates``, it has a
+follower, and the outcome of an iteration is its map and the losses up to it.
 """
 
 import warnings
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from skcollapse.moments import ClassMoments
 from skcollapse.projectors.closed_form import RidgeRegression, discriminant_map
+from skcollapse.training.following import NOBODY
 from skcollapse.training.lbfgs import lbfgs
 from skcollapse.training.linear_objective import LinearObjective, second_moment
 
@@ -70,6 +72,7 @@ class ClosedForm:
     """
 
     name = "closed_form"
+    iterates = False
     strengths = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
     # Beside another solver, which fills the gaps.
     few_strengths = (1e-1, 1e-3, 1e-5)
@@ -80,7 +83,7 @@ class ClosedForm:
         self._regression = RidgeRegression(moments, problem.target.means)
         self._means = problem.tensor(problem.target.means)
 
-    def __call__(self, alpha, n_maps=None):
+    def __call__(self, alpha, n_maps=None, follower=NOBODY):
         """Return the ridge solution, as the only candidate."""
         return [AffineMap(*map(self._tensor, self._regression.solve(alpha)))]
 
@@ -130,6 +133,7 @@ class EarlyStoppedPath:
     """
 
     name = "lbfgs"
+    iterates = True
     strengths = (1e-2, 1e-3)
     # Where paths are dear: so many rows bear a weaker one.
     few_strengths = (1e-4,)
@@ -142,7 +146,7 @@ class EarlyStoppedPath:
         self._length = min(max_iter, _PATH_LENGTH)
         self.loss_curve = ()
 
-    def __call__(self, alpha, n_maps=None):
+    def __call__(self, alpha, n_maps=None, follower=NOBODY):
         """Return the iterates, from the first to the last."""
         problem, shift = self._problem, 0.0
         if alpha in self._adjusted_afterwards:
@@ -150,11 +154,19 @@ class EarlyStoppedPath:
         ridge = max(alpha, _SMALLEST_RIDGE) * float(self._moment.trace()) or 1.0
         objective = LinearObjective(problem, self._moment, ridge)
         start = _start(problem, objective, alpha)
+
+        def affine_map(iterate):
+            coef, intercept = objective.unpack(iterate)
+            return AffineMap(coef, intercept + shift)
+
         iterates, self.loss_curve, _ = lbfgs(
-            objective, start, max_iter=n_maps or self._length, tol=0.0
+            objective,
+            start,
+            max_iter=n_maps or self._length,
+            tol=0.0,
+            follower=follower.through(lambda v, losses: (affine_map(v), losses)),
         )
-        maps = [AffineMap(*objective.unpack(iterate)) for iterate in iterates]
-        return [AffineMap(coef, intercept + shift) for coef, intercept in maps]
+        return [affine_map(iterate) for iterate in iterates]
 
 
 class Penalised:
@@ -165,6 +177,7 @@ class Penalised:
     """
 
     name = "lbfgs"
+    iterates = True
     strengths = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
     def __init__(self, problem, max_iter, tol):
@@ -173,7 +186,7 @@ class Penalised:
         self._max_iter, self._tol = max_iter, tol
         self.loss_curve = ()
 
-    def __call__(self, alpha, n_maps=None):
+    def __call__(self, alpha, n_maps=None, follower=NOBODY):
         """Return the minimum, as the only candidate."""
         problem, moment = self._problem, self._moment
         curvature = problem.loss.curvature(problem.class_vectors)
@@ -182,8 +195,16 @@ class Penalised:
         penalty = 0.0 if problem.loss.unit_features else alpha
         objective = LinearObjective(problem, moment, ridge, penalty)
         start = _start(problem, objective, ridge / (float(moment.trace()) or 1.0))
+
+        def affine_map(iterate):
+            return AffineMap(*objective.unpack(iterate))
+
         iterates, self.loss_curve, converged = lbfgs(
-            objective, start, max_iter=self._max_iter, tol=self._tol
+            objective,
+            start,
+            max_iter=self._max_iter,
+            tol=self._tol,
+            follower=follower.through(lambda v, losses: (affine_map(v), losses)),
         )
         if not converged:
             warnings.warn(
@@ -192,4 +213,4 @@ class Penalised:
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        return [AffineMap(*objective.unpack(iterates[-1]))]
+        return [affine_map(iterates[-1])]

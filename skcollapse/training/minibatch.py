@@ -1,12 +1,13 @@
 """Mini-batch training of any module, on rows that stay on one device."""
 
 import math
-from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 
 from skcollapse.training.early_stopping import HeldOut, Patience, TrainingLoss
+from skcollapse.training.following import NOBODY, Follower, Iteration
 from skcollapse.training.history import History
 from skcollapse.training.mixup import Mixup
 from skcollapse.training.objective import Objective
@@ -98,7 +99,7 @@ def train_minibatch(
     *,
     generator: torch.Generator,
     validation: Problem | None = None,
-    on_epoch: Callable[[int, float, float | None], bool | None] | None = None,
+    follower: Follower = NOBODY,
     optimizer: dict | None = None,
 ) -> History:
     """Train a module in place on mini-batches of a problem.
@@ -121,9 +122,9 @@ def train_minibatch(
         Held-out rows for early stopping by their balanced accuracy. The best weights
         (parameters and buffers) are restored, however training ends. Without them,
         training stops by its own loss and keeps the last weights.
-    on_epoch : callable or None, default=None
-        Called with the epoch, from 1, its loss and its score or None; training ends
-        when it returns True.
+    follower : Follower
+        Follows the epochs. Their outcome is a copy of the module, with the weights that
+        training would keep if it ended there, in evaluation mode, and its History.
     optimizer : dict or None, default=None
         ``History.optimizer`` of an earlier run on the same module, to go on from.
 
@@ -151,7 +152,21 @@ def train_minibatch(
             watch = HeldOut(module, validation, options.tol)
         patience = Patience(options.n_iter_no_change)
         loss_curve = []
+
+        def finish(module):
+            """Give a module the weights to keep; return the history so far."""
+            n_iter = len(loss_curve)
+            best_iter = watch.keep_best(module, n_iter)
+            scores = None if watch.scores is None else list(watch.scores)
+            state = export_state(epochs.optimizer)
+            return History(list(loss_curve), scores, n_iter, best_iter, state)
+
+        def outcome():
+            copy = deepcopy(module).eval()
+            return copy, finish(copy)
+
         for epoch in range(1, options.max_iter + 1):
+            follower.begin()
             loss = epochs.run()
             with torch.no_grad():
                 loss += float(penalty(weights, options.alpha))
@@ -163,7 +178,7 @@ def train_minibatch(
             loss_curve.append(loss)
             progress = watch.progress(module, epoch, loss)
             score = watch.scores[-1] if watch.scores else None
-            stop = on_epoch is not None and on_epoch(epoch, loss, score)
+            stop = follower.end(Iteration(epoch, loss, score, outcome))
             if stop or patience.exhausted(progress):
                 break
         if abs(loss) > _DIVERGED * (1 + abs(loss_curve[0])):
@@ -171,9 +186,7 @@ def train_minibatch(
                 f"The loss has grown from {loss_curve[0]:g} to {loss:g}; lower "
                 f"learning_rate_init, which is {options.learning_rate_init}"
             )
-        best_iter = watch.keep_best(module, epoch)
-    state = export_state(epochs.optimizer)
-    return History(loss_curve, watch.scores, epoch, best_iter, state)
+        return finish(module)
 
 
 class Epochs:

@@ -88,7 +88,7 @@ class OrthogonalProxies(Proxies):
 
 
 def _restore_orthogonal(code, state):
-    proxies = OrthogonalProxies(code)
+    proxies = OrthogonalProxies(code).to(code.device)
     proxies.load_state_dict(state)
     return proxies
 
@@ -143,12 +143,12 @@ PROXIES = {
 
 
 class ProjectorWithProxies(nn.Module):
-    """A projector together with the class vectors that are trained beside it.
+    """A projector together with the class vectors that are trained beside it, if any.
 
     Parameters
     ----------
     projector : torch.nn.Module
-    proxies : Proxies
+    proxies : Proxies or None
     """
 
     def __init__(self, projector, proxies):

@@ -1,6 +1,7 @@
 """How linear candidates are fitted: from rows to features, a solver and its maps."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
@@ -8,6 +9,7 @@ from skcollapse.losses import Loss
 from skcollapse.projectors import FeatureMap, fit_feature_map
 from skcollapse.targets import ClassGeometry
 from skcollapse.training.candidates import Candidate, Family
+from skcollapse.training.following import NOBODY
 from skcollapse.training.problem import Problem
 from skcollapse.training.rows import Rows
 
@@ -35,6 +37,24 @@ class Prepared:
         if kind not in self._solvers:
             self._solvers[kind] = kind(self.problem, self.max_iter, self.tol)
         return self._solvers[kind]
+
+    def projection(self, fitted):
+        """Return the projection of X that is a sum of affine maps of the features.
+
+        Parameters
+        ----------
+        fitted : iterable of (float, AffineMap)
+            Factors, and what they multiply.
+
+        Returns
+        -------
+        LinearProjection
+        """
+        coef = intercept = 0.0
+        for factor, (map_coef, map_intercept) in fitted:
+            coef = coef + factor * map_coef.double()
+            intercept = intercept + factor * map_intercept.double()
+        return self.features.pull_back(coef.cpu().numpy(), intercept.cpu().numpy())
 
 
 @dataclass(frozen=True)
@@ -104,7 +124,9 @@ class Recipe:
         vectors = torch.as_tensor(self.target.classifier).to(projected)
         return projected @ vectors.T
 
-    def fit(self, rows: Rows, shares: dict[Candidate, float], prepared):
+    def fit(
+        self, rows: Rows, shares: dict[Candidate, float], prepared, follower=NOBODY
+    ):
         """Fit candidates and add them up.
 
         Parameters
@@ -114,6 +136,9 @@ class Recipe:
             From candidates to the factors of their projections.
         prepared : mapping
             What ``prepare`` has returned for these rows already, by family.
+        follower : Follower
+            Follows the iterations, if there is one candidate alone. Their outcome is
+            what is returned.
 
         Returns
         -------
@@ -124,19 +149,24 @@ class Recipe:
         projections, loss_curve = [], ()
         for family in dict.fromkeys(candidate.family for candidate in shares):
             ready = prepared.get(family) or self.prepare(rows, family)
-            coef = intercept = 0.0
+            fitted = []
             for path in dict.fromkeys(c[:3] for c in shares if c.family == family):
                 factors = {c.n_iter: f for c, f in shares.items() if c[:3] == path}
                 # Where a path is stopped nobody asks what came after.
                 longest = None if None in factors else max(factors)
                 solver = ready.solver(path[1])
-                maps = solver(path[2], longest)
+                follows = follower.through(partial(_of_one, ready, factors))
+                maps = solver(path[2], longest, follows)
                 loss_curve = max(loss_curve, solver.loss_curve, key=len)
-                for n_iter, factor in factors.items():
-                    fitted = maps[min(n_iter or len(maps), len(maps)) - 1]
-                    coef = coef + factor * fitted.coef.double()
-                    intercept = intercept + factor * fitted.intercept.double()
-            projections.append(
-                ready.features.pull_back(coef.cpu().numpy(), intercept.cpu().numpy())
-            )
+                fitted += [
+                    (factor, maps[min(n_iter or len(maps), len(maps)) - 1])
+                    for n_iter, factor in factors.items()
+                ]
+            projections.append(ready.projection(fitted))
         return sum(projections[1:], projections[0]), list(loss_curve)
+
+
+def _of_one(ready, factors, affine_map, losses):
+    """Return the projection that the only candidate has come to, and its losses."""
+    (factor,) = factors.values()
+    return ready.projection([(factor, affine_map)]), losses

@@ -8,6 +8,7 @@ import torch
 from skcollapse.training.averaging import STEPS, greedy_average
 from skcollapse.training.calibration import fit_inverse_temperature, log_loss
 from skcollapse.training.candidates import Candidate
+from skcollapse.training.following import NOBODY, Trial
 
 # Held-out logits that are kept for averaging, as numbers: 128 MiB in float32.
 _KEPT_LOGITS = 2**25
@@ -65,7 +66,7 @@ class _Pool:
         return min(losses)
 
 
-def select(held_out, families, strengths, *, average):
+def select(held_out, families, strengths, *, average, follower=NOBODY):
     """Compare all candidates on held-out rows, and average the best.
 
     Parameters
@@ -76,22 +77,16 @@ def select(held_out, families, strengths, *, average):
         From solvers to their strengths, from strong to weak.
     average : bool
         Average candidates; False chooses the best.
+    follower : Follower
+        Follows the strengths that are tried. If it asks for the end, the choice is
+        among those so far.
 
     Returns
     -------
     Selection
     """
     pool = _Pool(held_out)
-    for family in families:
-        logits_at = held_out.of_family(family)
-        for solver, alphas in strengths.items():
-            lowest = np.inf
-            for alpha in alphas:
-                loss = pool.add(family, solver, alpha, logits_at(solver, alpha))
-                if loss > _HOPELESS * lowest:
-                    break
-                lowest = min(lowest, loss)
-
+    _fill(pool, held_out, families, strengths, follower)
     y, weight, candidates, factors = pool.y, pool.weight, pool.candidates, pool.factors
     logits = torch.stack(list(pool.kept.values()))
     share = greedy_average(logits, y, weight, STEPS if average else 1)
@@ -115,3 +110,20 @@ def select(held_out, families, strengths, *, average):
         "weight": weights,
     }
     return Selection(shares, {name: np.array(col) for name, col in columns.items()})
+
+
+def _fill(pool, held_out, families, strengths, follower):
+    """Try all candidates, or as many as the follower wants."""
+    for family in families:
+        follower.begin()
+        logits_at = held_out.of_family(family)
+        for solver, alphas in strengths.items():
+            lowest = np.inf
+            for alpha in alphas:
+                follower.begin()
+                loss = pool.add(family, solver, alpha, logits_at(solver, alpha))
+                if follower.end(Trial(family, solver.name, alpha, loss)):
+                    return
+                if loss > _HOPELESS * lowest:
+                    break
+                lowest = min(lowest, loss)
