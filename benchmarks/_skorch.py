@@ -14,6 +14,7 @@ class Projector(torch.nn.Module):
 
     def __init__(self, class_counts, n_features, target="etf"):
         super().__init__()
+        torch.manual_seed(0)  # skorch has no seed of its own
         vectors = TARGETS[target](np.asarray(class_counts), None, 0).classifier
         self.linear = torch.nn.Linear(n_features, vectors.shape[1])
         self.register_buffer("vectors", torch.as_tensor(vectors, dtype=torch.float32))
@@ -63,7 +64,6 @@ def make_net(X, y, lr, max_epochs, **others):
 
 def epochs_needed(X, y, lr, weight_decay):
     """Return when the training loss has levelled off, as skorch stops early."""
-    torch.manual_seed(0)
     levelled = EarlyStopping(monitor="train_loss", threshold=0.01, patience=5)
     net = make_net(
         X,
