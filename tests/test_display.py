@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import recall_score
@@ -15,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from skcollapse import ETFClassifier, NeuralCollapseScorer
 from skcollapse.datasets import long_tail_counts
 from skcollapse.display import CollapseDisplay, GramDisplay, ShotAccuracyDisplay
+from skcollapse.metrics import shot_accuracy
 from skcollapse.targets import seli, simplex_etf
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -277,6 +279,22 @@ def test_predictions_of_labels():
         draw(true, predicted, class_counts=[1, 2])
     with pytest.raises(ValueError, match="class_counts must be positive, got 0"):
         draw(true, predicted, class_counts=[0, 1, 2])
+
+
+def test_counts_are_found_and_named(iris):
+    X, y = iris
+    quick = ETFClassifier(solver="closed_form", random_state=0)
+    calibrated = CalibratedClassifierCV(quick, cv=2).fit(X, y)
+    draw = ShotAccuracyDisplay.from_estimator
+    display = draw(calibrated, X, y)
+    assert_array_equal(display.points_.get_xdata(), [5, 20, 50])
+    assert display.name == "ETFClassifier"
+    shots = shot_accuracy(y, calibrated.predict(X), class_counts=[5, 20, 50])
+    assert display.shots_ == pytest.approx(shots)
+    display = draw(calibrated, X, y, class_counts={0: 7, 1: 8, 2: 9, 3: 1})
+    assert_array_equal(display.points_.get_xdata(), [7, 8, 9])
+    with pytest.raises(ValueError, match="no number for class 0"):
+        draw(calibrated, X, y, class_counts={1: 8, 2: 9})
 
 
 def test_other_classifiers_need_counts(iris, head):

@@ -25,10 +25,10 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 from skcollapse import ETFClassifier
 from skcollapse.datasets import LongTailSplit
-from skcollapse.display import ShotAccuracyDisplay
 from skcollapse.metrics import (
     balanced_log_loss,
     expected_calibration_error,
@@ -221,8 +221,6 @@ def test_counts_are_those_of_the_training_rows(wrap, train, test):
     recalls = recall_score(test[1], model.predict(test[0]), average=None)
     found = scorers["few_shot_recall"](model, *test)
     assert found == pytest.approx(recalls[3:].mean())
-    display = ShotAccuracyDisplay(recalls, list(SIZES.values())).plot()
-    assert display.shots_["few"] == pytest.approx(found)
 
 
 @pytest.mark.skipif(
@@ -305,6 +303,13 @@ def test_counts_that_are_not_found(model, train, test):
         assert how in str(e.value)
     given = imbalance_scorers(class_counts=SIZES)
     assert 0 <= given["many_shot_recall"](model, *test) <= 1
+
+
+def test_what_an_ensemble_was_grown_from_does_not_count(fitted, test):
+    model = BaggingClassifier(fitted, n_estimators=2, random_state=0).fit(*test)
+    assert model.estimator_ is fitted  # it has seen other rows
+    with pytest.raises(ValueError, match="class_counts must be given"):
+        training_counts(model)
 
 
 def test_pipelines_of_imbalanced_learn(train, test):
@@ -411,10 +416,9 @@ def test_predictions_are_shared(train):
 
 
 def test_without_probabilities(train, test):
-    svm = pytest.importorskip("sklearn.svm")
     scorers = imbalance_scorers(class_counts=SIZES)
     del scorers["neg_balanced_log_loss"], scorers["neg_expected_calibration_error"]
-    scores = cross_validate(svm.LinearSVC(), *train, scoring=scorers, cv=2)
+    scores = cross_validate(LinearSVC(), *train, scoring=scorers, cv=2)
     assert np.isfinite(scores["test_few_shot_recall"]).all()
 
 
@@ -438,7 +442,8 @@ def test_weights_are_routed():
         model = quick().set_fit_request(sample_weight=False)
         options = {"scoring": scorers, "cv": cv, "error_score": "raise"}
         routed = {"params": {"sample_weight": weight}}
-        with pytest.raises((TypeError, ValueError), match="sample_weight"):  # not asked
+        # No scorer has asked for them.
+        with pytest.raises((TypeError, ValueError), match="sample_weight"):
             cross_validate(model, X, y, **options, **routed)
         for scorer in scorers.values():
             scorer.set_score_request(sample_weight=True)

@@ -3,98 +3,20 @@
 import numpy as np
 from sklearn.metrics import make_scorer
 
-# Only here: no public scorer sees the fitted estimator and shares predictions with
-# others.
-from sklearn.metrics._scorer import _BaseScorer
-
-from skcollapse.metrics._calibration import expected_calibration_error
 from skcollapse.metrics._class_counts import counts_by_label
-from skcollapse.metrics._head_tail import head_tail_gap
-from skcollapse.metrics._log_loss import balanced_log_loss
-from skcollapse.metrics._probabilities import two_columns
+from skcollapse.metrics._fitted_scorer import (
+    FittedScorer,
+    class_calibration_error,
+    class_log_loss,
+    head_tail_distance,
+    shot_recall,
+)
 from skcollapse.metrics._recall import (
     geometric_mean_recall,
     mean_recall,
     worst_class_recall,
 )
-from skcollapse.metrics._shots import (
-    SHOTS,
-    THRESHOLDS,
-    check_thresholds,
-    shot_accuracy,
-)
-from skcollapse.metrics._training_counts import training_counts
-
-
-class _FittedScorer(_BaseScorer):
-    """A scorer whose function is given the fitted estimator too."""
-
-    def _score(self, method_caller, estimator, X, y_true, **kwargs):
-        response = method_caller(estimator, self._response_method, X)
-        return self._sign * self._score_func(
-            y_true, response, estimator, **self._kwargs, **kwargs
-        )
-
-
-def _counts_for(estimator, y_true, class_counts):
-    """Return a dict of given counts, or of those that the estimator has seen."""
-    if class_counts is not None:
-        return counts_by_label(class_counts, estimator.classes_)
-    unseen = dict.fromkeys(np.unique(y_true).tolist(), 0)
-    return unseen | training_counts(estimator)
-
-
-def _shot_recall(
-    y_true, y_pred, estimator, *, shot, class_counts, thresholds, sample_weight=None
-):
-    counts = _counts_for(estimator, y_true, class_counts)
-    recalls = shot_accuracy(
-        y_true,
-        y_pred,
-        class_counts=counts,
-        thresholds=thresholds,
-        sample_weight=sample_weight,
-    )
-    if shot not in recalls:
-        raise ValueError(
-            f"No class that was tested has {shot} training samples, with "
-            f"thresholds={thresholds!r} and class_counts={counts!r}. Pass other "
-            "thresholds, or class_counts for the same groups in all splits, or leave "
-            f"{shot + '_shot_recall'!r} out of the scorers."
-        )
-    return recalls[shot]
-
-
-def _head_tail_distance(y_true, y_pred, estimator, *, class_counts, sample_weight=None):
-    counts = _counts_for(estimator, y_true, class_counts)
-    gap = head_tail_gap(
-        y_true, y_pred, class_counts=counts, sample_weight=sample_weight
-    )
-    return abs(gap)
-
-
-def _over_all_classes(y_true, y_prob, estimator):
-    """Return labels and probabilities with zeros for classes that were not trained."""
-    labels = np.union1d(estimator.classes_, y_true)
-    every = np.zeros((len(y_prob), len(labels)), y_prob.dtype)
-    every[:, np.searchsorted(labels, estimator.classes_)] = two_columns(y_prob)
-    return labels, every
-
-
-def _log_loss(y_true, y_prob, estimator, *, sample_weight=None):
-    labels, y_prob = _over_all_classes(y_true, y_prob, estimator)
-    return balanced_log_loss(y_true, y_prob, labels=labels, sample_weight=sample_weight)
-
-
-def _calibration_error(y_true, y_prob, estimator, *, sample_weight=None):
-    labels, y_prob = _over_all_classes(y_true, y_prob, estimator)
-    return expected_calibration_error(
-        y_true,
-        y_prob,
-        labels=labels,
-        sample_weight=sample_weight,
-        class_balanced=True,
-    )
+from skcollapse.metrics._shots import SHOTS, THRESHOLDS, check_thresholds
 
 
 def imbalance_scorers(*, class_counts=None, thresholds=THRESHOLDS):
@@ -143,7 +65,8 @@ def imbalance_scorers(*, class_counts=None, thresholds=THRESHOLDS):
     calibration. Of :class:`sklearn.calibration.CalibratedClassifierCV` with several
     members the counts are those of all its rows, the sum over the members divided by
     their number less one, which is exact where its ``cv`` holds out every row once.
-    For other estimators pass `class_counts`.
+    After a fit with sample weights they are sums of weights. For other estimators pass
+    `class_counts`.
 
     Classes without rows in a test part are left out of a score. A class that is tested
     but was missing from training has recall and probability zero, and few training
@@ -182,8 +105,8 @@ def imbalance_scorers(*, class_counts=None, thresholds=THRESHOLDS):
     if class_counts is not None:
         counts_by_label(class_counts, np.arange(np.size(class_counts)))
     shots = {
-        f"{shot}_shot_recall": _FittedScorer(
-            _shot_recall,
+        f"{shot}_shot_recall": FittedScorer(
+            shot_recall,
             1,
             {"shot": shot, "class_counts": class_counts, "thresholds": thresholds},
         )
@@ -194,11 +117,11 @@ def imbalance_scorers(*, class_counts=None, thresholds=THRESHOLDS):
         "worst_class_recall": make_scorer(worst_class_recall),
         "geometric_mean_recall": make_scorer(geometric_mean_recall),
         **shots,
-        "neg_head_tail_gap": _FittedScorer(
-            _head_tail_distance, -1, {"class_counts": class_counts}
+        "neg_head_tail_gap": FittedScorer(
+            head_tail_distance, -1, {"class_counts": class_counts}
         ),
-        "neg_balanced_log_loss": _FittedScorer(_log_loss, -1, {}, "predict_proba"),
-        "neg_expected_calibration_error": _FittedScorer(
-            _calibration_error, -1, {}, "predict_proba"
+        "neg_balanced_log_loss": FittedScorer(class_log_loss, -1, {}, "predict_proba"),
+        "neg_expected_calibration_error": FittedScorer(
+            class_calibration_error, -1, {}, "predict_proba"
         ),
     }
