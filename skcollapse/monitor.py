@@ -13,8 +13,8 @@ __all__ = ["CollapseMonitor"]
 class CollapseMonitor:
     """Collect a report of neural collapse every so many epochs.
 
-    In a training loop of your own, call :meth:`record` or :meth:`record_network` once an
-    epoch. For a classifier of this package it is a callback instead, which needs
+    In a training loop of your own, call :meth:`record` or :meth:`record_network` once
+    an epoch. For a classifier of this package it is a callback instead, which needs
     scikit-learn 1.9: ``set_callbacks(CollapseMonitor())`` before ``fit`` measures the
     projected training rows, with the class vectors as the classifier.
 
@@ -23,7 +23,8 @@ class CollapseMonitor:
     scorer : NeuralCollapseScorer, default=None
         Says how to measure; never fitted itself. None for the defaults.
     every : int, default=1
-        Epochs from one report to the next. Those in between cost nothing.
+        Epochs from one report to the next. Those in between cost nothing, or a copy of
+        the estimator if the monitor is a callback.
 
     Attributes
     ----------

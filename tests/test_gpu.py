@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from skcollapse import ETFClassifier, NeuralCollapseScorer
+from skcollapse import ETFClassifier, HUGClassifier, NeuralCollapseScorer
 from skcollapse.extract import FeatureExtractor, extract_features, iter_features
 
 pytestmark = [
@@ -128,3 +128,28 @@ def test_networks_are_measured_on_cuda_as_on_the_cpu(digits):
     for name, value in on_cpu.items():
         np.testing.assert_allclose(on_cuda[name], value, rtol=1e-6, err_msg=name)
     assert b"cuda:" not in pickle.dumps(scorer)
+
+
+@pytest.mark.parametrize("proxy", ["fixed", "class_mean", "orthogonal"])
+def test_estimators_along_the_way_are_on_the_cpu(digits, proxy):
+    pytest.importorskip("sklearn.callback")
+    X, y, X_test = digits
+    seen = []
+
+    class Recorder:
+        def setup(self, estimator, context):
+            pass
+
+        teardown = on_fit_task_begin = setup
+
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+            seen.append((fitted_estimator, fitted_estimator.predict_proba(X_test)))
+
+    parameters = {"solver": "adamw", "max_iter": 3, "random_state": 0}
+    model = HUGClassifier(proxy=proxy, device="cuda", **parameters)
+    model.set_callbacks(Recorder()).fit(X, y)
+    assert len(seen) == 4
+    for fitted, then in seen:
+        assert b"cuda:" not in pickle.dumps(fitted._network)
+        np.testing.assert_array_equal(fitted.predict_proba(X_test), then)
+    np.testing.assert_allclose(seen[-2][1], model.predict_proba(X_test), atol=1e-5)

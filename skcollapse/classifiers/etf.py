@@ -95,7 +95,7 @@ class ETFClassifier(ProjectionClassifier):
         Go on from the previous weights of "mlp" or a module. The other projectors
         start from a closed form.
     verbose : bool, default=False
-        Print a line for each iteration of "mlp" or a module.
+        Print a line for each iteration, and for each strength that a search tries.
     memory : str or object with the joblib.Memory interface, default=None
         Where kernel features are kept, so that other fits to the same rows, such as
         those of a search over ``loss`` or ``alpha``, find them. A string is the path of
