@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from joblib import Memory
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize, minimize_scalar
 from sklearn.linear_model import Ridge
@@ -65,6 +66,7 @@ def recipe_of(loss=None, n_classes=K):
         tol=1e-3,
         device=torch.device("cpu"),
         seed=0,
+        memory=Memory(None),
     )
 
 

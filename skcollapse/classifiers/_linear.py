@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from sklearn.utils.validation import check_memory
 
 from skcollapse.losses import SquaredError
 from skcollapse.training.averaging import first_lowest
@@ -152,6 +153,7 @@ def make_recipe(estimator, loss, target, device, seed=0):
         tol=estimator.tol,
         device=device,
         seed=seed,
+        memory=check_memory(estimator.memory),
     )
 
 

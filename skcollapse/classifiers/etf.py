@@ -96,6 +96,10 @@ class ETFClassifier(ProjectionClassifier):
         start from a closed form.
     verbose : bool, default=False
         Print a line for each iteration, and for each strength that a search tries.
+    memory : str or object with the joblib.Memory interface, default=None
+        Where kernel features are kept, so that other fits to the same rows, such as
+        those of a search over ``loss`` or ``alpha``, find them. A string is the path of
+        a folder; None keeps nothing. It takes an integer ``random_state``.
     device : str or torch.device, default="auto"
         Where to train; "auto" is CUDA where there is one. NumPy predicts.
     random_state : int, RandomState instance or None, default=None
@@ -191,6 +195,7 @@ class ETFClassifier(ProjectionClassifier):
         n_iter_no_change=10,
         warm_start=False,
         verbose=False,
+        memory=None,
         device="auto",
         random_state=None,
     ):
@@ -220,6 +225,7 @@ class ETFClassifier(ProjectionClassifier):
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.verbose = verbose
+        self.memory = memory
         self.device = device
         self.random_state = random_state
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import torch
+from joblib import Memory
 
 from skcollapse.losses import Loss
 from skcollapse.projectors import FeatureMap, fit_feature_map
@@ -12,6 +13,12 @@ from skcollapse.training.candidates import Candidate, Family
 from skcollapse.training.following import NOBODY
 from skcollapse.training.problem import Problem
 from skcollapse.training.rows import Rows
+
+
+def _fit_and_apply(X, y, weight, scaling, kernel, seed):
+    """Return a fitted feature map and the features of the rows: one unit of memory."""
+    features = fit_feature_map(X, y, weight, scaling=scaling, kernel=kernel, seed=seed)
+    return features, features(X)
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,8 @@ class Recipe:
     tol : float
     device : torch.device
     seed : int
+    memory : joblib.Memory
+        Keeps kernel features for other fits to the same rows.
     """
 
     loss: Loss
@@ -77,17 +86,21 @@ class Recipe:
     tol: float
     device: torch.device
     seed: int
+    memory: Memory
 
     def fit_features(self, rows: Rows, family: Family) -> FeatureMap:
         """Fit the features of a family."""
-        return fit_feature_map(
-            rows.X,
-            rows.y,
-            rows.cost / rows.cost.sum(),
-            scaling=family.feature_scaling,
-            kernel=family.projector == "kernel",
-            seed=self.seed,
-        )
+        return fit_feature_map(**self._feature_parameters(rows, family))
+
+    def _feature_parameters(self, rows, family):
+        return {
+            "X": rows.X,
+            "y": rows.y,
+            "weight": rows.cost / rows.cost.sum(),
+            "scaling": family.feature_scaling,
+            "kernel": family.projector == "kernel",
+            "seed": self.seed,
+        }
 
     def to_device(self, array):
         """Return a NumPy array as a tensor on the device."""
@@ -109,8 +122,11 @@ class Recipe:
 
     def prepare(self, rows: Rows, family: Family) -> Prepared:
         """Fit the features of a family to rows, from which candidates then learn."""
-        features = self.fit_features(rows, family)
-        return self.learn_from(features, features(rows.X), rows)
+        fit = _fit_and_apply
+        if family.projector == "kernel":  # scaling takes no longer than looking it up
+            fit = self.memory.cache(fit)
+        features, values = fit(**self._feature_parameters(rows, family))
+        return self.learn_from(features, values, rows)
 
     def learn_from(self, features: FeatureMap, values, rows: Rows) -> Prepared:
         """Prepare features of rows that are there already."""

@@ -1,0 +1,123 @@
+"""Kernel features that fits to the same rows share."""
+
+import pickle
+
+import numpy as np
+import pytest
+from joblib import Memory, parallel_config
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
+
+from skcollapse import ETFClassifier, HUGClassifier
+from skcollapse.training import recipe
+
+X, y = (part[:110] for part in load_iris(return_X_y=True))
+GRID = {"loss": ["logit_adjusted", "cross_entropy"], "alpha": [1e-3]}
+
+
+def fitted(memory, X=X, y=y, **parameters):
+    return ETFClassifier(memory=memory, random_state=0, **parameters).fit(X, y)
+
+
+def entries(folder):
+    return len(list(folder.rglob("output.pkl")))
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """Return a list that grows with every kernel that is fitted."""
+    fitted, fit = [], recipe.fit_feature_map
+
+    def counting(*arguments, kernel, **others):
+        fitted.extend([None] * kernel)
+        return fit(*arguments, kernel=kernel, **others)
+
+    monkeypatch.setattr(recipe, "fit_feature_map", counting)
+    return fitted
+
+
+@pytest.mark.parametrize("solver", ["auto", "closed_form"])
+def test_same_to_the_bit(tmp_path, solver):
+    without = fitted(None, solver=solver)
+    for _ in range(2):  # the first writes, the second reads
+        within = fitted(str(tmp_path), solver=solver)
+        np.testing.assert_array_equal(
+            within.decision_function(X), without.decision_function(X)
+        )
+
+
+def test_candidates_share(tmp_path, fits):
+    fitted(str(tmp_path))
+    first = len(fits)
+    assert first > 0
+    fitted(str(tmp_path), loss="cross_entropy", alpha=1e-3)
+    fitted(Memory(str(tmp_path), verbose=0), alpha=1e-2)
+    assert len(fits) == first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"X": X + np.eye(len(X), 4) * 1e-9},
+        {"y": np.where(np.arange(len(y)) == 0, 1, y)},
+        {"class_weight": {0: 1, 1: 1, 2: 2}},
+        {"feature_scaling": None},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_other_rows_share_nothing(tmp_path, change, fits):
+    fitted(str(tmp_path))
+    first = len(fits)
+    within = fitted(str(tmp_path), **change)
+    assert len(fits) > first
+    without = fitted(None, **change)
+    np.testing.assert_array_equal(within.predict_proba(X), without.predict_proba(X))
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_workers_share(tmp_path, backend):
+    def search(memory):
+        model = ETFClassifier(memory=memory, random_state=0)
+        return GridSearchCV(model, GRID, scoring="neg_log_loss", cv=3, n_jobs=2)
+
+    with parallel_config(backend):
+        within = search(str(tmp_path)).fit(X, y)
+        first = entries(tmp_path)
+        search(str(tmp_path)).fit(X, y)
+        assert entries(tmp_path) == first > 0
+        without = search(None).fit(X, y)
+    for name in ("mean_test_score", "std_test_score"):
+        np.testing.assert_array_equal(
+            within.cv_results_[name], without.cv_results_[name]
+        )
+
+
+def test_linear_projectors_keep_nothing(tmp_path):
+    fitted(str(tmp_path), projector="linear")
+    assert entries(tmp_path) == 0
+
+
+def test_memory_can_be_emptied_and_bounded(tmp_path):
+    memory = Memory(str(tmp_path), verbose=0)
+    fitted(memory)
+    kept = entries(tmp_path)
+    memory.reduce_size(items_limit=kept - 1)
+    assert entries(tmp_path) == kept - 1
+    before = fitted(memory).predict_proba(X)  # what is missing is computed anew
+    memory.clear(warn=False)
+    np.testing.assert_array_equal(fitted(memory).predict_proba(X), before)
+
+
+def test_clone_and_pickle(tmp_path):
+    model = fitted(Memory(str(tmp_path), verbose=0))
+    loaded = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+    copy = clone(loaded).fit(X, y)
+    np.testing.assert_array_equal(copy.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize("classifier", [ETFClassifier, HUGClassifier])
+def test_bad_memory(classifier):
+    with pytest.raises(ValueError, match="'memory' should be None"):
+        classifier(memory=3).fit(X, y)
