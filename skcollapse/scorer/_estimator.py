@@ -388,7 +388,9 @@ class NeuralCollapseScorer(DocLinked, ClassifierMixin, BaseEstimator):
             reset=reset,
             ensure_all_finite=False,
         )
-        check_classification_targets(y)
+        # Whole numbers are classes, and to count them takes longer than to measure few.
+        if y.dtype.kind not in "iu":
+            check_classification_targets(y)
         if sample_weight is None:
             return X, y, None
         return X, y, check_weight(to_numpy(sample_weight), len(X))
