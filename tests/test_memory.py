@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from joblib import Memory, parallel_config
+from joblib import Memory, parallel_backend
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
@@ -81,7 +81,7 @@ def test_workers_share(tmp_path, backend):
         model = ETFClassifier(memory=memory, random_state=0)
         return GridSearchCV(model, GRID, scoring="neg_log_loss", cv=3, n_jobs=2)
 
-    with parallel_config(backend):
+    with parallel_backend(backend):
         within = search(str(tmp_path)).fit(X, y)
         first = entries(tmp_path)
         search(str(tmp_path)).fit(X, y)
