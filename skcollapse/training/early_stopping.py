@@ -7,10 +7,13 @@ import torch
 
 from skcollapse.training.objective import Objective
 from skcollapse.training.problem import Problem
+from skcollapse.training.row_source import as_source, without_gradients
 from skcollapse.training.snapshot import Snapshot
 
-# Memory for activations does not grow with the number of held-out rows.
-BATCH_SIZE = 8192
+
+def project_rows(module, source):
+    """Return the projected rows of a source, in batches for which there is memory."""
+    return torch.cat([module(batch) for batch in without_gradients(source)])
 
 
 class Patience:
@@ -99,11 +102,12 @@ class HeldOut:
     def evaluate(self, module):
         """Return the balanced accuracy and the balanced loss of a module."""
         module.eval()
-        rows = self.problem.features.split(BATCH_SIZE)
-        projected = torch.cat([module(batch) for batch in rows])
+        projected = project_rows(module, as_source(self.problem.features))
         module.train()
-        if self.problem.proxies is not None:
-            self.classifier = self.objective.class_vectors = self.problem.proxies()
+        # Those beside the very weights: an average of modules has an average of them.
+        proxies = getattr(module, "proxies", self.problem.proxies)
+        if proxies is not None:
+            self.classifier = self.objective.class_vectors = proxies()
         hits = (projected @ self.classifier.T).argmax(dim=1) == self.problem.y
         weight = self.weight.double()
         # Rounded, so that the order of a sum does not break a tie.
