@@ -38,6 +38,7 @@ from skcollapse.classifiers._validation import (
     check_sample_weight,
     unchanged_on_error,
 )
+from skcollapse.classifiers._weights import load, save
 from skcollapse.extract._placing import portable
 from skcollapse.targets import ClassGeometry
 from skcollapse.training.callbacks import (
@@ -188,6 +189,52 @@ class ProjectionClassifier(
             )
         # In one step: never half of a fit.
         vars(self).update(fitted_attributes(state, classes, counts, extractor))
+        return self
+
+    def save_weights(self, path):
+        """Write what the fitted classifier predicts with, without any code.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Of a .safetensors file; one that is there already keeps its content under
+            the name with ``.previous`` added.
+
+        Raises
+        ------
+        NotFittedError
+        ImportError
+            If the package safetensors is not installed.
+        """
+        check_is_fitted(self)
+        save(self, path)
+
+    def load_weights(self, path):
+        """Become fitted by what :meth:`save_weights` has written.
+
+        Networks are those of the parameters, which must be like those that were saved.
+        Training begins anew after that.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it holds something else, or weights of other networks.
+        ImportError
+            If the package safetensors is not installed.
+        """
+        state = load(self, path)
+        classes, counts = state["classes_"], state["class_counts_"]
+        vars(self).update(fitted_attributes(state, classes, counts, None))
         return self
 
     def _say(self, step):

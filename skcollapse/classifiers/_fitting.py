@@ -13,7 +13,7 @@ from skcollapse.classifiers._linear import (
     make_recipe,
 )
 from skcollapse.classifiers._module import fit_module, new_network
-from skcollapse.classifiers._training import check_training
+from skcollapse.classifiers._training import check_one_epoch, check_training
 from skcollapse.classifiers._validation import check_choice, check_number
 
 # Which solvers can train which projectors, the first by default.
@@ -70,12 +70,19 @@ def check_parameters(estimator):
     )
     if estimator.n_components is not None:
         check_number("n_components", estimator.n_components, 1, integer=True)
-    if estimator.trainer is not None and not trains_module(estimator):
-        raise ValueError(
-            f"trainer={estimator.trainer!r} is for mini-batches, which solver="
-            f"{estimator.solver!r} with projector={estimator.projector!r} does not "
-            "use. Choose solver='adamw' or 'sgd', or leave it None."
-        )
+    if solver_of(estimator) not in MINI_BATCH:
+        _check_no_training(estimator)
+
+
+def _check_no_training(estimator):
+    for name in ("trainer", "checkpoint"):
+        value = getattr(estimator, name)
+        if value is not None:
+            raise ValueError(
+                f"{name}={value!r} is for mini-batches, which solver="
+                f"{estimator.solver!r} with projector={estimator.projector!r} does not "
+                "use. Choose solver='adamw' or 'sgd', or leave it None."
+            )
 
 
 def solvers_of(estimator):
@@ -187,6 +194,7 @@ def fit_projection_partially(estimator, rows, loss, target, device, rng, task):
     -------
     dict
     """
+    check_one_epoch(estimator)
     solver = solver_of(estimator) if trains_module(estimator) else MINI_BATCH[0]
     recipe = make_recipe(estimator, loss, target, device)
     network = getattr(estimator, "_network", None)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy.spatial.distance import pdist
 
+from skcollapse.classifiers._fingerprint import fingerprint
 from skcollapse.classifiers._linear import (
     SCALINGS,
     fit_temperature,
@@ -22,6 +23,7 @@ from skcollapse.training.candidates import Family
 from skcollapse.training.early_stopping import project_rows
 from skcollapse.training.full_batch import train_full_batch
 from skcollapse.training.minibatch import MiniBatchOptions, train_minibatch
+from skcollapse.training.resuming import Checkpoints
 from skcollapse.training.row_source import as_source
 from skcollapse.training.splits import hold_out
 from skcollapse.training.trainer import Trainer
@@ -165,6 +167,13 @@ def fit_module(
                 mixup_alpha=estimator.mixup_alpha,
                 trainer=estimator.trainer or Trainer(),
             )
+            checkpoints = None
+            if estimator.checkpoint is not None:
+                checkpoints = Checkpoints(
+                    estimator.checkpoint,
+                    options.trainer.checkpoint_every,
+                    fingerprint(estimator, rows, module),
+                )
             history = train_minibatch(
                 module,
                 training,
@@ -176,6 +185,7 @@ def fit_module(
                 extractor=extractor,
                 augment=estimator.augment,
                 undeferred=undeferred(training, rows),
+                checkpoints=checkpoints,
             )
     return state_of(module, history)
 

@@ -1,5 +1,8 @@
 """Checks of the parameters that say what is trained, and how at length."""
 
+from numbers import Integral
+from os import PathLike
+
 import torch
 
 from skcollapse.classifiers._validation import check_choice
@@ -26,6 +29,40 @@ def check_training(estimator):
         _check_trained(estimator)
     else:
         _check_frozen(estimator)
+    if estimator.checkpoint is not None:
+        _check_checkpoint(estimator)
+
+
+def check_one_epoch(estimator):
+    """Raise if a parameter is about several epochs, of which partial_fit has one."""
+    trainer = estimator.trainer or Trainer()
+    for name in ("freeze_epochs", "warmup_epochs", "ema_decay", "deferred", "refit"):
+        if getattr(trainer, name):
+            raise ValueError(
+                f"trainer: {name}={getattr(trainer, name)!r} is for fit; partial_fit "
+                "trains for one epoch, with a constant learning rate."
+            )
+    if estimator.checkpoint is not None:
+        raise ValueError(
+            f"checkpoint={estimator.checkpoint!r} is for fit. After partial_fit, "
+            "save_weights or pickle the classifier."
+        )
+
+
+def _check_checkpoint(estimator):
+    if not isinstance(estimator.checkpoint, str | PathLike):
+        raise TypeError(
+            f"checkpoint must be None or a path; got {estimator.checkpoint!r}."
+        )
+    if not isinstance(estimator.random_state, Integral):
+        raise ValueError(
+            "checkpoint needs an integer random_state, so that a fit can go on with "
+            f"the same draws; got {estimator.random_state!r}."
+        )
+    if estimator.warm_start:
+        raise ValueError(
+            "checkpoint and warm_start=True both say where to go on from: choose one."
+        )
 
 
 def _check_trained(estimator):

@@ -113,6 +113,10 @@ class HUGClassifier(ProjectionClassifier):
     trainer : Trainer, default=None
         The rest of what "adamw" and "sgd" can do: warm-up, samplers, averages of the
         weights, mixed precision and more, see :class:`~skcollapse.training.Trainer`.
+    checkpoint : str or path-like, default=None
+        A .safetensors file for the state of "adamw" and "sgd" after every epoch. A fit
+        to the same rows with the same parameters goes on from it, or is as it was at
+        once if it was over. Needs an integer ``random_state``.
     verbose : bool, default=False
         Print a line for each iteration, and for each strength that a search tries.
     device : str or torch.device, default="auto"
@@ -208,6 +212,7 @@ class HUGClassifier(ProjectionClassifier):
         train_extractor=False,
         augment=None,
         trainer=None,
+        checkpoint=None,
         verbose=False,
         device="auto",
         random_state=None,
@@ -244,6 +249,7 @@ class HUGClassifier(ProjectionClassifier):
         self.train_extractor = train_extractor
         self.augment = augment
         self.trainer = trainer
+        self.checkpoint = checkpoint
         self.verbose = verbose
         self.device = device
         self.random_state = random_state

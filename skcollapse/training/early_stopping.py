@@ -44,6 +44,7 @@ class TrainingLoss:
     """
 
     scores = None
+    best_values = {}
 
     def __init__(self, tol):
         self.tol = tol
@@ -58,6 +59,14 @@ class TrainingLoss:
     def keep_best(self, module, n_iter):
         """Keep the last weights; return their epoch."""
         return n_iter
+
+    def state(self):
+        """Return what to go on from."""
+        return {"best": self.best}
+
+    def restore(self, state, best_values):
+        """Go on from there."""
+        self.best = state["best"]
 
 
 class HeldOut:
@@ -129,3 +138,23 @@ class HeldOut:
         """Restore the best weights; return their epoch, 0 for the start."""
         self.best_weights.restore_values(module)
         return self.best_iter
+
+    @property
+    def best_values(self):
+        """The best weights by name."""
+        return self.best_weights.values
+
+    def state(self):
+        """Return what to go on from, apart from the weights."""
+        return {
+            "scores": self.scores,
+            "best_iter": self.best_iter,
+            "best_score": self.best_score,
+            "best_loss": self.best_loss,
+        }
+
+    def restore(self, state, best_values):
+        """Go on from there."""
+        vars(self).update(state)
+        for name, values in self.best_values.items():
+            values.copy_(best_values[name])

@@ -152,6 +152,15 @@ class Epochs:
             total = total + loss
         return float(total / len(self.sizes))
 
+    def skip(self, n_epochs):
+        """Take epochs as run, whose effect on all else has been restored.
+
+        Stepping through the learning rates gives the bits that they had.
+        """
+        self.n_epochs = n_epochs
+        for _ in range(n_epochs * len(self.sizes)):
+            self.schedule.step()
+
     def _set_modes(self):
         """Set training mode, but evaluation mode for what does not learn."""
         self.module.train()

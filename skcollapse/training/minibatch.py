@@ -20,6 +20,7 @@ from skcollapse.training.randomness import (
     draw_seeds,
     isolated_randomness,
 )
+from skcollapse.training.resuming import Checkpoints, Run, resumed
 from skcollapse.training.schedule import SCHEDULES
 from skcollapse.training.snapshot import all_or_nothing
 from skcollapse.training.trainer import Trainer
@@ -136,6 +137,7 @@ def train_minibatch(
     extractor: torch.nn.Module | None = None,
     augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
     undeferred: Problem | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> History:
     """Train a module in place on mini-batches of a problem.
 
@@ -170,6 +172,8 @@ def train_minibatch(
     undeferred : Problem or None, default=None
         The same rows with other weights or another prior, for the epochs before those
         that are deferred.
+    checkpoints : Checkpoints or None, default=None
+        Where to leave the state of the run, and to go on from if one is left there.
 
     Returns
     -------
@@ -223,7 +227,10 @@ def train_minibatch(
             copy = deepcopy(module).eval()
             return copy, finish(copy)
 
-        for epoch in range(1, options.max_iter + 1):
+        run = Run(epochs, watch, patience, loss_curve)
+        stop = resumed(checkpoints, run)
+        while len(loss_curve) < options.max_iter and not stop:
+            epoch = len(loss_curve) + 1
             follower.begin()
             loss = epochs.run() + penalty_of(epochs.optimizer)
             if not math.isfinite(loss):
@@ -235,11 +242,13 @@ def train_minibatch(
             progress = watch.progress(epochs.kept, epoch, loss)
             score = watch.scores[-1] if watch.scores else None
             stop = follower.end(Iteration(epoch, loss, score, outcome))
-            if stop or patience.exhausted(progress):
-                break
-        if abs(loss) > _DIVERGED * (1 + abs(loss_curve[0])):
+            stop = patience.exhausted(progress) or stop
+            if checkpoints is not None:
+                checkpoints.write(run, done=stop or epoch == options.max_iter)
+        first, last = loss_curve[0], loss_curve[-1]
+        if abs(last) > _DIVERGED * (1 + abs(first)):
             raise ValueError(
-                f"The loss has grown from {loss_curve[0]:g} to {loss:g}; lower "
+                f"The loss has grown from {first:g} to {last:g}; lower "
                 f"learning_rate_init, which is {options.learning_rate_init}"
             )
         return finish(module)

@@ -31,6 +31,9 @@ class ArrayRows:
         Which rows; None is all of them.
     """
 
+    # Read again, a row is the same.
+    is_random = False
+
     def __init__(self, data, index=None):
         self.data, self.index = data, index
         self.shape = data.shape[1:]
@@ -109,6 +112,9 @@ class DatasetRows:
         Processes that make batches; 0 is this one.
     index : ndarray of int or None, default=None
     """
+
+    # Many data sets augment what they hold.
+    is_random = True
 
     def __init__(self, dataset, n_workers, index=None):
         self.dataset, self.n_workers = dataset, n_workers
