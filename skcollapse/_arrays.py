@@ -19,6 +19,17 @@ def float_dtypes(X):
     return np.float32 if half else (np.float64, np.float32)
 
 
+def network_dtype(dtype):
+    """Return the dtype in which numbers of a NumPy dtype enter a network.
+
+    Integers of one byte stand for pixels and become floating-point, with the value they
+    have; longer ones are indices for embedding layers. None stands for the
+    floating-point dtype of the network itself.
+    """
+    is_index = dtype.kind in "iu" and dtype.itemsize > 1
+    return torch.int64 if is_index else None
+
+
 def given_classes(classes, known):
     """Return the sorted labels of a `partial_fit`, or raise.
 

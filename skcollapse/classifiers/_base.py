@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import torch
 from scipy.special import log_softmax, softmax
 from sklearn.base import (
     BaseEstimator,
@@ -13,11 +14,12 @@ from sklearn.base import (
 from sklearn.utils import assert_all_finite, check_random_state, compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from skcollapse._arrays import float_dtypes, given_classes, to_numpy
+from skcollapse._arrays import given_classes, to_numpy
 from skcollapse._device import alone_on, resolve_device
 from skcollapse._doc_link import DocLinked
+from skcollapse.classifiers._extraction import check_inputs, extract, frozen
 from skcollapse.classifiers._fitting import (
     MINI_BATCH,
     check_parameters,
@@ -30,6 +32,7 @@ from skcollapse.classifiers._validation import (
     check_sample_weight,
     unchanged_on_error,
 )
+from skcollapse.extract._placing import portable
 from skcollapse.targets import ClassGeometry
 from skcollapse.training.callbacks import (
     CallbackSupportMixin,
@@ -102,8 +105,11 @@ class ProjectionClassifier(
         loss, device = self._make_loss(), resolve_device(self.device)
         rng = check_random_state(self.random_state)
         X, y, sample_weight = map(to_numpy, (X, y, sample_weight))
-        rows, classes, counts = self._prepare(X, y, sample_weight)
-        attributes = partial(fitted_attributes, classes=classes, counts=counts)
+        extractor = None if self.extractor is None else frozen(self.extractor)
+        rows, classes, counts = self._prepare(X, y, sample_weight, extractor, device)
+        attributes = partial(
+            fitted_attributes, classes=classes, counts=counts, extractor=extractor
+        )
         # As they came: an estimator that is handed to a callback may want names.
         weight = None if sample_weight is None else {"sample_weight": sample_weight}
         told = {"estimator": self, "X": X, "y": y, "metadata": weight}
@@ -148,6 +154,9 @@ class ProjectionClassifier(
         check_parameters(self)
         loss, device = self._make_loss(), resolve_device(self.device)
         first = getattr(self, "_network", None) is None
+        extractor = None
+        if self.extractor is not None:
+            extractor = frozen(self.extractor) if first else self.extractor_
         X, y, weight = self._check_rows(X, y, sample_weight, reset=first)
         begins_anew = first and classes is not None
         known = None if begins_anew else getattr(self, "classes_", None)
@@ -159,7 +168,8 @@ class ProjectionClassifier(
             )
         indices = np.searchsorted(classes, y)
         counts = np.bincount(indices, weight, minlength=len(classes))
-        rows = self._make_rows(X, classes, indices, weight)
+        features = extract(extractor, X, device)
+        rows = self._make_rows(features, classes, indices, weight)
         rng = check_random_state(self.random_state)
         if first:
             target = self._make_target(counts, rows, rng)
@@ -168,12 +178,12 @@ class ProjectionClassifier(
             counts = counts + self.class_counts_
         # Callbacks follow a whole fit, and one epoch is none.
         task = Task(NoContext(), {}, dict, self._say)
-        with alone_on(device), limited_threads(X.size * len(classes)):
+        with alone_on(device), limited_threads(rows.X.size * len(classes)):
             state = fit_projection_partially(
                 self, rows, loss, target, device, rng, task
             )
         # In one step: never half of a fit.
-        vars(self).update(fitted_attributes(state, classes, counts))
+        vars(self).update(fitted_attributes(state, classes, counts, extractor))
         return self
 
     def _say(self, step):
@@ -185,9 +195,7 @@ class ProjectionClassifier(
         """Return checked X, labels and sample weights, in NumPy."""
         X, y = to_numpy(X), to_numpy(y)
         check_one_label(y)
-        X, y = validate_data(
-            self, X, y, dtype=float_dtypes(X), reset=reset, y_numeric=False
-        )
+        X, y = check_inputs(self, X, y, reset=reset)
         check_classification_targets(y)
         return X, y, check_sample_weight(to_numpy(sample_weight), len(X))
 
@@ -224,20 +232,20 @@ class ProjectionClassifier(
             )
         return Rows(X, indices, weight, cost)
 
-    def _prepare(self, X, y, sample_weight):
-        """Return rows, classes and class counts."""
+    def _prepare(self, X, y, sample_weight, extractor, device):
+        """Return rows of features, classes and class counts."""
         X, y, weight = self._check_rows(X, y, sample_weight)
         classes, indices = self._encode(y, weight)
         counts = np.bincount(indices, weight, minlength=len(classes))
-        return self._make_rows(X, classes, indices, weight), classes, counts
+        features = extract(extractor, X, device)
+        return self._make_rows(features, classes, indices, weight), classes, counts
 
     def _apply(self, function, X):
         """Return a function of checked X."""
         check_is_fitted(self)
-        X = to_numpy(X)
-        X = validate_data(
-            self, X, dtype=float_dtypes(X), reset=False, ensure_all_finite=False
-        )
+        X = check_inputs(self, to_numpy(X), reset=False, ensure_all_finite=False)
+        if self.extractor_ is not None:
+            X = extract(self.extractor_, X, resolve_device(self.device))
         with np.errstate(invalid="ignore", over="ignore"):
             result = function(X)
             # Most projections show NaN and infinity, and are the smaller to look at.
@@ -326,6 +334,19 @@ class ProjectionClassifier(
         """
         return log_softmax(self._scores(X), axis=1)
 
+    def __getstate__(self):
+        state = super().__getstate__()
+        if isinstance(self.extractor, torch.nn.Module):
+            # Pickles load where its device is not.
+            state = {**state, "extractor": portable(self.extractor)}
+        return state
+
+    def __copy__(self):
+        # copy.copy would put the stand-ins for pickles in the place of the weights.
+        copied = type(self).__new__(type(self))
+        vars(copied).update(vars(self))
+        return copied
+
     @property
     def _n_features_out(self):
         return self.target_.shape[1]
@@ -336,7 +357,7 @@ class ProjectionClassifier(
         return tags
 
 
-def fitted_attributes(state, classes, counts):
+def fitted_attributes(state, classes, counts, extractor):
     """Return all attributes of a fitted classifier.
 
     Parameters
@@ -345,6 +366,8 @@ def fitted_attributes(state, classes, counts):
         What `fit_projection` returns.
     classes : ndarray of shape (n_classes,)
     counts : ndarray of shape (n_classes,)
+    extractor : torch.nn.Module, FeatureExtractor or None
+        The one whose features these are; a trained one is in the state.
 
     Returns
     -------
@@ -352,6 +375,7 @@ def fitted_attributes(state, classes, counts):
     """
     scores = state["target_"].T / state["temperature_"]
     return {
+        "extractor_": extractor,
         **state,
         "classes_": classes,
         "class_counts_": counts,

@@ -2,6 +2,7 @@
 
 import torch
 
+from skcollapse.classifiers._extraction import check_extractor
 from skcollapse.classifiers._linear import (
     LINEAR_PARTS,
     PROJECTORS,
@@ -31,6 +32,8 @@ def kind_of(estimator):
 
 def check_parameters(estimator):
     """Raise unless all parameters are valid, and fit together."""
+    if estimator.extractor is not None:
+        check_extractor(estimator.extractor)
     kind = kind_of(estimator)
     if kind != "module":
         check_choice("projector", estimator.projector, ("auto", *PROJECTORS, "mlp"))

@@ -95,6 +95,9 @@ class ETFClassifier(ProjectionClassifier):
     warm_start : bool, default=False
         Go on from the previous weights of "mlp" or a module. The other projectors
         start from a closed form.
+    extractor : torch.nn.Module or FeatureExtractor, default=None
+        A network before the projector, from a batch of rows of any shape to (n, d)
+        features, or a :class:`~skcollapse.extract.FeatureExtractor`. A copy is used.
     verbose : bool, default=False
         Print a line for each iteration, and for each strength that a search tries.
     device : str or torch.device, default="auto"
@@ -127,7 +130,10 @@ class ETFClassifier(ProjectionClassifier):
         empty if only closed forms were.
     validation_scores_ : list of float or None
         Balanced accuracy on the rows that early stopping held out.
+    extractor_ : torch.nn.Module, FeatureExtractor or None
+        What gives the features, in evaluation mode and on the CPU.
     n_features_in_ : int
+        If the rows of X have one axis.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
 
     See Also
@@ -191,6 +197,7 @@ class ETFClassifier(ProjectionClassifier):
         validation_fraction=0.1,
         n_iter_no_change=10,
         warm_start=False,
+        extractor=None,
         verbose=False,
         device="auto",
         random_state=None,
@@ -220,6 +227,7 @@ class ETFClassifier(ProjectionClassifier):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
+        self.extractor = extractor
         self.verbose = verbose
         self.device = device
         self.random_state = random_state

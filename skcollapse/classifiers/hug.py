@@ -99,6 +99,9 @@ class HUGClassifier(ProjectionClassifier):
     warm_start : bool, default=False
         Go on from the previous weights of "mlp" or a module. The other projectors
         start from a closed form.
+    extractor : torch.nn.Module or FeatureExtractor, default=None
+        A network before the projector, from a batch of rows of any shape to (n, d)
+        features, or a :class:`~skcollapse.extract.FeatureExtractor`. A copy is used.
     verbose : bool, default=False
         Print a line for each iteration, and for each strength that a search tries.
     device : str or torch.device, default="auto"
@@ -130,7 +133,10 @@ class HUGClassifier(ProjectionClassifier):
         Loss after each iteration; empty for "closed_form".
     validation_scores_ : list of float or None
         Balanced accuracy on the rows that early stopping held out.
+    extractor_ : torch.nn.Module, FeatureExtractor or None
+        What gives the features, in evaluation mode and on the CPU.
     n_features_in_ : int
+        If the rows of X have one axis.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
 
     See Also
@@ -187,6 +193,7 @@ class HUGClassifier(ProjectionClassifier):
         validation_fraction=0.1,
         n_iter_no_change=10,
         warm_start=False,
+        extractor=None,
         verbose=False,
         device="auto",
         random_state=None,
@@ -219,6 +226,7 @@ class HUGClassifier(ProjectionClassifier):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
+        self.extractor = extractor
         self.verbose = verbose
         self.device = device
         self.random_state = random_state
