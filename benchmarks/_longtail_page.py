@@ -44,8 +44,8 @@ Networks and what follows them, trained end to end by `ETFClassifier` and
 torch in float32, from the same initial weights of the extractor, with the same
 schedule, batches and augmentations. Top-1 is of the last epoch, never of the best one,
 on the balanced test images, in per cent; ± is the standard deviation over seeds. "Many"
-are the classes with more than 1,000 training images, "few" those with fewer than 200;
-in subsets the same numbers hold. NC1 to NC4 and the distance from SELI at the class
+are the four classes with more than a sixth of the images of the largest one, "few" the
+three with fewer than a thirtieth. NC1 to NC4 and the distance from SELI at the class
 sizes are of the training images as they are, without augmentation, on the features that
 the class vectors stand on: those of the network where the head is learned, normalised
 over the batch where class vectors are fixed. "Epochs to CE" is when the test accuracy
