@@ -29,8 +29,9 @@ class ETFClassifier(ProjectionClassifier):
         dimensions, or vectors of shape (n_classes, n_components) in the order of the
         sorted labels.
     loss : str or Loss, default="logit_adjusted"
-        What pulls: "logit_adjusted", "cross_entropy", "dot_regression", "squared",
-        "ntce", "nonl", or a :class:`~skcollapse.losses.Loss` of other parameters.
+        What pulls: "logit_adjusted", "cross_entropy", "ldam", "dot_regression",
+        "squared", "ntce", "nonl", or a :class:`~skcollapse.losses.Loss` of other
+        parameters.
         ``solver="closed_form"`` regresses by least squares whatever the loss.
     projector : {"auto", "linear", "kernel", "mlp"} or torch.nn.Module, default="auto"
         What moves. "kernel" is linear on Nyström features of the Gaussian kernel and

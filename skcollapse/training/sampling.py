@@ -39,8 +39,8 @@ class EpochOrder:
 
     Without a sampler every row comes once. With one, rows are drawn with replacement: a
     class by its probability, then any of its rows. Rare rows come often then and some
-    of the frequent ones not at all. Weights and priors are those of the data as before:
-    a loss that adjusts for the prior would adjust a second time.
+    of the frequent ones not at all. The prior of the rows drawn is that of their classes'
+    probabilities: a loss that adjusts for another one adjusts twice.
 
     Parameters
     ----------
