@@ -19,15 +19,20 @@ def float_dtypes(X):
     return np.float32 if half else (np.float64, np.float32)
 
 
-def network_dtype(dtype):
-    """Return the dtype in which numbers of a NumPy dtype enter a network.
+def as_input(batch, dtype):
+    """Return a batch as a network takes it: in a dtype, or in int64 if it is indices.
 
-    Integers of one byte stand for pixels and become floating-point, with the value they
-    have; longer ones are indices for embedding layers. None stands for the
-    floating-point dtype of the network itself.
+    Integers of one byte stand for pixels and become floating-point, with the values
+    they have; longer ones are indices that embedding layers look up.
+
+    Parameters
+    ----------
+    batch : tensor
+        On any device; converted there, so that pixels travel as bytes.
+    dtype : torch.dtype
     """
-    is_index = dtype.kind in "iu" and dtype.itemsize > 1
-    return torch.int64 if is_index else None
+    is_index = not batch.is_floating_point() and batch.itemsize > 1
+    return batch.to(torch.int64 if is_index else dtype)
 
 
 def given_classes(classes, known):

@@ -19,7 +19,13 @@ from sklearn.utils.validation import check_is_fitted
 from skcollapse._arrays import given_classes, to_numpy
 from skcollapse._device import alone_on, resolve_device
 from skcollapse._doc_link import DocLinked
-from skcollapse.classifiers._extraction import check_inputs, extract, frozen
+from skcollapse.classifiers._extraction import (
+    as_rows,
+    check_inputs,
+    extract,
+    frozen,
+    n_workers,
+)
 from skcollapse.classifiers._fitting import (
     MINI_BATCH,
     check_parameters,
@@ -32,6 +38,7 @@ from skcollapse.classifiers._validation import (
     check_sample_weight,
     unchanged_on_error,
 )
+from skcollapse.classifiers._weights import load, save
 from skcollapse.extract._placing import portable
 from skcollapse.targets import ClassGeometry
 from skcollapse.training.callbacks import (
@@ -76,7 +83,7 @@ class ProjectionClassifier(
 
     @unchanged_on_error
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(self, X, y=None, sample_weight=None, groups=None):
         """Fit the projector.
 
         Parameters
@@ -105,7 +112,7 @@ class ProjectionClassifier(
         loss, device = self._make_loss(), resolve_device(self.device)
         rng = check_random_state(self.random_state)
         X, y, sample_weight = map(to_numpy, (X, y, sample_weight))
-        extractor = None if self.extractor is None else frozen(self.extractor)
+        extractor = self._extractor_to_keep()
         rows, classes, counts = self._prepare(X, y, sample_weight, extractor, device)
         attributes = partial(
             fitted_attributes, classes=classes, counts=counts, extractor=extractor
@@ -124,7 +131,7 @@ class ProjectionClassifier(
 
     @available_if(_trains_on_mini_batches)
     @unchanged_on_error
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None):
         """Train the projector for one epoch on some rows.
 
         Always on mini-batches, with a constant learning rate: projectors "auto" and
@@ -154,9 +161,7 @@ class ProjectionClassifier(
         check_parameters(self)
         loss, device = self._make_loss(), resolve_device(self.device)
         first = getattr(self, "_network", None) is None
-        extractor = None
-        if self.extractor is not None:
-            extractor = frozen(self.extractor) if first else self.extractor_
+        extractor = self._extractor_to_keep() if first else self.extractor_
         X, y, weight = self._check_rows(X, y, sample_weight, reset=first)
         begins_anew = first and classes is not None
         known = None if begins_anew else getattr(self, "classes_", None)
@@ -168,7 +173,7 @@ class ProjectionClassifier(
             )
         indices = np.searchsorted(classes, y)
         counts = np.bincount(indices, weight, minlength=len(classes))
-        features = extract(extractor, X, device)
+        features = self._features(extractor, X, device)
         rows = self._make_rows(features, classes, indices, weight)
         rng = check_random_state(self.random_state)
         if first:
@@ -184,6 +189,52 @@ class ProjectionClassifier(
             )
         # In one step: never half of a fit.
         vars(self).update(fitted_attributes(state, classes, counts, extractor))
+        return self
+
+    def save_weights(self, path):
+        """Write what the fitted classifier predicts with, without any code.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Of a .safetensors file; one that is there already keeps its content under
+            the name with ``.previous`` added.
+
+        Raises
+        ------
+        NotFittedError
+        ImportError
+            If the package safetensors is not installed.
+        """
+        check_is_fitted(self)
+        save(self, path)
+
+    def load_weights(self, path):
+        """Become fitted by what :meth:`save_weights` has written.
+
+        Networks are those of the parameters, which must be like those that were saved.
+        Training begins anew after that.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it holds something else, or weights of other networks.
+        ImportError
+            If the package safetensors is not installed.
+        """
+        state = load(self, path)
+        classes, counts = state["classes_"], state["class_counts_"]
+        vars(self).update(fitted_attributes(state, classes, counts, None))
         return self
 
     def _say(self, step):
@@ -216,6 +267,7 @@ class ProjectionClassifier(
         balanced = isinstance(self.class_weight, str) and (
             self.class_weight == "balanced"
         )
+        given = weight
         if balanced or self._balances_classes:
             counts = np.bincount(indices, weight, minlength=len(classes))
             # As if the classes were equally frequent: of the prior too. A class whose
@@ -223,21 +275,32 @@ class ProjectionClassifier(
             share = np.divide(1, counts, where=counts > 0, out=np.zeros_like(counts))
             weight = weight * (counts.sum() / len(counts) * share[indices])
         if balanced or self.class_weight is None:
-            return Rows(X, indices, weight, np.ones(len(classes)))
+            return Rows(X, indices, weight, np.ones(len(classes)), given)
         cost = compute_class_weight(self.class_weight, classes=classes, y=classes)
         if not (cost > 0).all():
             raise ValueError(
                 f"class_weight must be positive; got {self.class_weight!r}. To leave a "
                 "class out, leave out its rows."
             )
-        return Rows(X, indices, weight, cost)
+        return Rows(X, indices, weight, cost, given)
+
+    def _extractor_to_keep(self):
+        """Return a copy of an extractor that is not trained, or None."""
+        untrained = self.extractor is not None and not self.train_extractor
+        return frozen(self.extractor) if untrained else None
+
+    def _features(self, extractor, X, device):
+        """Return what the rows of a fit are: features, or what to learn them from."""
+        if self.train_extractor:
+            return as_rows(X, n_workers(self))
+        return extract(extractor, X, device, n_workers(self))
 
     def _prepare(self, X, y, sample_weight, extractor, device):
         """Return rows of features, classes and class counts."""
         X, y, weight = self._check_rows(X, y, sample_weight)
         classes, indices = self._encode(y, weight)
         counts = np.bincount(indices, weight, minlength=len(classes))
-        features = extract(extractor, X, device)
+        features = self._features(extractor, X, device)
         return self._make_rows(features, classes, indices, weight), classes, counts
 
     def _apply(self, function, X):
@@ -245,7 +308,8 @@ class ProjectionClassifier(
         check_is_fitted(self)
         X = check_inputs(self, to_numpy(X), reset=False, ensure_all_finite=False)
         if self.extractor_ is not None:
-            X = extract(self.extractor_, X, resolve_device(self.device))
+            device = resolve_device(self.device)
+            X = extract(self.extractor_, X, device, n_workers(self))
         with np.errstate(invalid="ignore", over="ignore"):
             result = function(X)
             # Most projections show NaN and infinity, and are the smaller to look at.

@@ -5,25 +5,23 @@ from copy import deepcopy
 import numpy as np
 import torch
 from sklearn.utils import assert_all_finite, check_array, check_X_y
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_consistent_length, validate_data
+from torch.utils.data import Dataset
 
 from skcollapse._arrays import float_dtypes
-from skcollapse.extract import FeatureExtractor
+from skcollapse._device import alone_on
+from skcollapse.extract._collect import to_numpy
+from skcollapse.extract._headless import headless
+from skcollapse.extract._placing import evaluating, floating_dtype, placed
+from skcollapse.training.row_source import (
+    ArrayRows,
+    DatasetRows,
+    StreamedRows,
+    without_gradients,
+)
 
-
-def check_extractor(extractor):
-    """Raise unless an ``extractor`` parameter is one."""
-    if not isinstance(extractor, torch.nn.Module | FeatureExtractor):
-        raise TypeError(
-            "extractor must be None, a torch.nn.Module from a batch to (n, d) "
-            f"features, or a FeatureExtractor; got {extractor!r}."
-        )
-
-
-def frozen(extractor):
-    """Return a copy to keep, on the CPU and in evaluation mode."""
-    copied = deepcopy(extractor)
-    return copied.cpu().eval() if isinstance(copied, torch.nn.Module) else copied
+# Labels of a data set are read in batches of so many rows.
+_BATCH_SIZE = 256
 
 
 class Checked(torch.nn.Module):
@@ -52,15 +50,48 @@ class Checked(torch.nn.Module):
         )
 
 
-def extract(extractor, X, device):
+def frozen(extractor):
+    """Return a copy to keep, on the CPU and in evaluation mode."""
+    copied = deepcopy(extractor)
+    return copied.cpu().eval() if isinstance(copied, torch.nn.Module) else copied
+
+
+def to_train(extractor, rows):
+    """Return a copy to train, without the head that a `FeatureExtractor` leaves out.
+
+    Parameters
+    ----------
+    extractor : torch.nn.Module or FeatureExtractor
+    rows : ArrayRows or DatasetRows
+    """
+    if isinstance(extractor, torch.nn.Module):
+        return deepcopy(extractor)
+    network = extractor.module_or_callable
+    if not isinstance(network, torch.nn.Module):
+        raise ValueError(
+            "extractor must hold a torch.nn.Module to be trained; got a "
+            f"FeatureExtractor of {network!r}. Set train_extractor=False."
+        )
+    few = next(rows.batches([torch.arange(min(2, len(rows)))]))
+    return headless(deepcopy(network), extractor.layer, few)
+
+
+def as_rows(X, n_workers=0):
+    """Return rows that can be read by index."""
+    return DatasetRows(X, n_workers) if isinstance(X, Dataset) else ArrayRows(X)
+
+
+def extract(extractor, X, device, n_workers=0):
     """Return the features of rows.
 
     Parameters
     ----------
     extractor : torch.nn.Module, FeatureExtractor or None
         None returns the rows as they are.
-    X : ndarray of shape (n, ...)
-    device : str or torch.device
+    X : ndarray of shape (n, ...) or Dataset
+    device : torch.device
+    n_workers : int
+        Of a data set.
 
     Returns
     -------
@@ -69,8 +100,40 @@ def extract(extractor, X, device):
     if extractor is None:
         return X
     if isinstance(extractor, torch.nn.Module):
-        extractor = FeatureExtractor(Checked(extractor).forward, device=device)
-    features = extractor.transform(X)
+        return features_of(extractor, as_rows(X, n_workers), device)
+    if isinstance(X, Dataset):
+        rows = DatasetRows(X, n_workers)
+        parts = torch.arange(len(rows)).split(_BATCH_SIZE)
+        batches = [extractor.transform(batch) for batch in rows.batches(parts)]
+        return np.concatenate(batches)
+    return extractor.transform(X)
+
+
+def features_of(network, rows, device):
+    """Return the features that a network in evaluation mode gives for rows.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    rows : ArrayRows or DatasetRows
+    device : torch.device
+
+    Returns
+    -------
+    ndarray of shape (n, d)
+
+    Raises
+    ------
+    ValueError
+        If they are not one vector for each row, or not finite.
+    """
+    with alone_on(device):
+        network, device = placed(Checked(network), device)
+        dtype = floating_dtype(network) or torch.float32
+        streamed = StreamedRows(rows, device, dtype)
+        with evaluating(network), torch.no_grad():
+            batches = [to_numpy(network(x)) for x in without_gradients(streamed)]
+    features = np.concatenate(batches)
     assert_all_finite(features, input_name="The output of extractor")
     return features
 
@@ -88,7 +151,7 @@ def check_inputs(estimator, *data, reset, ensure_all_finite=True):
 
     Returns
     -------
-    ndarray, or a tuple of two
+    ndarray or Dataset, or a tuple of that and labels
         Rows have any number of axes if there is an extractor: it is for that to say
         what goes in. Features are counted where there are two.
     """
@@ -96,6 +159,8 @@ def check_inputs(estimator, *data, reset, ensure_all_finite=True):
     if estimator.extractor is None:
         dtype = float_dtypes(data[0])
         return validate_data(estimator, *data, dtype=dtype, reset=reset, **options)
+    if isinstance(data[0], Dataset):
+        return _check_dataset(estimator, *data)
     if np.ndim(data[0]) <= 2:
         return validate_data(estimator, *data, dtype="numeric", reset=reset, **options)
     if reset:
@@ -104,3 +169,31 @@ def check_inputs(estimator, *data, reset, ensure_all_finite=True):
             vars(estimator).pop(name, None)
     check = check_array if len(data) == 1 else check_X_y
     return check(*data, dtype="numeric", allow_nd=True, estimator=estimator, **options)
+
+
+def _check_dataset(estimator, dataset, *labels):
+    if not (hasattr(dataset, "__len__") and len(dataset)):
+        raise ValueError(
+            "X must be an array, or a map-style Dataset that has a length and rows; "
+            f"got {dataset!r}."
+        )
+    if not labels:
+        return dataset
+    (y,) = labels
+    if y is None:
+        y = labels_of(dataset, n_workers=n_workers(estimator))
+    y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+    check_consistent_length(range(len(dataset)), y)
+    return dataset, y.ravel()
+
+
+def labels_of(dataset, n_workers):
+    """Return the labels of a data set, which is read once for that."""
+    rows = DatasetRows(dataset, n_workers)
+    parts = torch.arange(len(rows)).split(_BATCH_SIZE)
+    return np.concatenate([np.asarray(y) for _, y in rows.pairs(parts)])
+
+
+def n_workers(estimator):
+    """Return how many processes read a data set."""
+    return 0 if estimator.trainer is None else estimator.trainer.num_workers

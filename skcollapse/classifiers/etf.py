@@ -77,8 +77,8 @@ class ETFClassifier(ProjectionClassifier):
         Normalise the output of "mlp" over the batch, as the head of [1]_ does.
     batch_size : int or "auto", default="auto"
         Of "adamw" and "sgd"; "auto" is 256, or all rows if there are fewer.
-    learning_rate : {"cosine", "constant", "one_cycle"}, default="cosine"
-        Schedule of "adamw" and "sgd".
+    learning_rate : {"cosine", "constant", "one_cycle", "multi_step"}, default="cosine"
+        Schedule of "adamw" and "sgd"; the steps are the milestones of ``trainer``.
     learning_rate_init : float, default=1e-3
     momentum : float, default=0.9
         Of "sgd", which uses Nesterov's.
@@ -98,6 +98,21 @@ class ETFClassifier(ProjectionClassifier):
     extractor : torch.nn.Module or FeatureExtractor, default=None
         A network before the projector, from a batch of rows of any shape to (n, d)
         features, or a :class:`~skcollapse.extract.FeatureExtractor`. A copy is used.
+    train_extractor : bool, default=False
+        Train the extractor together with the projector, on mini-batches; "auto" and
+        "linear" are one affine map then. Otherwise features are extracted once, in
+        evaluation mode, and all goes on with them.
+    augment : callable, default=None
+        From a batch of rows on the device, a tensor, to one that is trained with, such
+        as :class:`~skcollapse.training.RandomCropFlip`. It draws from torch's global
+        generators, which the fit seeds; ``train_extractor=True`` only.
+    trainer : Trainer, default=None
+        The rest of what "adamw" and "sgd" can do: warm-up, samplers, averages of the
+        weights, mixed precision and more, see :class:`~skcollapse.training.Trainer`.
+    checkpoint : str or path-like, default=None
+        A .safetensors file for the state of "adamw" and "sgd" after every epoch. A fit
+        to the same rows with the same parameters goes on from it, or is as it was at
+        once if it was over. Needs an integer ``random_state``.
     verbose : bool, default=False
         Print a line for each iteration, and for each strength that a search tries.
     device : str or torch.device, default="auto"
@@ -198,6 +213,10 @@ class ETFClassifier(ProjectionClassifier):
         n_iter_no_change=10,
         warm_start=False,
         extractor=None,
+        train_extractor=False,
+        augment=None,
+        trainer=None,
+        checkpoint=None,
         verbose=False,
         device="auto",
         random_state=None,
@@ -228,6 +247,10 @@ class ETFClassifier(ProjectionClassifier):
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.extractor = extractor
+        self.train_extractor = train_extractor
+        self.augment = augment
+        self.trainer = trainer
+        self.checkpoint = checkpoint
         self.verbose = verbose
         self.device = device
         self.random_state = random_state

@@ -12,7 +12,7 @@ from sklearn.base import (
 from sklearn.utils.validation import validate_data
 from torch.nn import Module
 
-from skcollapse._arrays import network_dtype
+from skcollapse._arrays import as_input
 from skcollapse._device import alone_on
 from skcollapse._doc_link import DocLinked
 from skcollapse.extract._batches import place
@@ -240,9 +240,7 @@ class _Batches:
         rows = self.X[start:stop]
         native = rows.dtype.newbyteorder("=")
         batch = torch.from_numpy(np.array(rows, native, order="C"))
-        if not self.converts:
-            return batch
-        return batch.to(network_dtype(rows.dtype) or torch.float32)
+        return as_input(batch, torch.float32) if self.converts else batch
 
 
 def _iter_returned(function, batches, device):
