@@ -133,14 +133,12 @@ def _spread(runs):
 def _tables(runs, elsewhere):
     rows, collapse = [], []
     for name in sorted(runs, key=_place):
-        own, mixup = runs[name], name.partition("+")[2]
-        plain = runs.get("plain_ce" + ("+mixup" if mixup else ""), ())
+        own, (method, *mixup) = runs[name], name.split("+")
+        plain = runs.get("+".join(["plain_ce", *mixup]), runs.get("plain_ce", ()))
         ratio = _mean(own, "seconds") / _mean(plain, "seconds")
         # On CIFAR everyone has mixup.
         ce = runs.get("ce", runs.get("ce+mixup", ()))
-        found = elsewhere.get(name, np.nan)
-        if "ce" not in runs:
-            found = elsewhere.get(name.partition("+")[0], np.nan)
+        found = elsewhere.get(name if "ce" in runs else method, np.nan)
         rows.append(
             [
                 label(name),
