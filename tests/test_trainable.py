@@ -16,8 +16,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 from torch.utils.data import IterableDataset, TensorDataset
 
-from skcollapse import ETFClassifier, HUGClassifier
+from skcollapse import ETFClassifier, HUGClassifier, NeuralCollapseScorer
 from skcollapse.extract import FeatureExtractor
+from skcollapse.monitor import CollapseMonitor
 from skcollapse.training import RandomCropFlip, Trainer
 
 D = 128
@@ -408,6 +409,22 @@ def test_verbose_and_early_stopping(data, capsys):
     assert len(lines) == len(model.validation_scores_) == 2
     assert "iteration 2" in lines[1]
     assert "held-out accuracy" in lines[1]
+
+
+def test_callbacks_see_fitted_copies_and_change_nothing(data):
+    pytest.importorskip("sklearn.callback")
+    X, y, new, _ = data
+    model = ETFClassifier(
+        extractor=convolutional(), trainer=Trainer(ema_decay=0.5), **TRAINED
+    )
+    expected = model.fit(X, y).predict_proba(new)
+    monitor = CollapseMonitor()
+    pairs = TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
+    model = clone(model).set_callbacks(monitor).fit(pairs)
+    assert_array_equal(model.predict_proba(new), expected)
+    assert list(monitor.reports) == [1, 2]
+    report = NeuralCollapseScorer(model.target_).fit(model.transform(X), y).report_
+    assert monitor.reports[2]["nc1"] == pytest.approx(report["nc1"])
 
 
 def test_searches_reach_the_trainer(data):
