@@ -132,8 +132,8 @@ if "__file__" in globals():  # a script; the gallery shows the figure by itself
     figure.savefig("trainable_features.png", dpi=110)
 
 # %%
-# Dot regression onto the ETF collapses the most by far, and on average over the draws it
-# recognises the two rarest digits the least: collapse of training images does not say
-# that others are recognised. The same target with a loss that adjusts for the class
+# Dot regression onto the ETF collapses the most by far, and on average over the draws
+# it recognises the two rarest digits the least: collapse of training images does not
+# say that others are recognised. The same target with a loss that adjusts for the class
 # sizes recognises them best. Other data and longer training may well differ:
 # :doc:`/benchmarks` compares more methods on larger images.
