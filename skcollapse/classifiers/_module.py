@@ -206,9 +206,10 @@ def undeferred(problem, rows):
     rows : Rows
         Those of the problem.
     """
+    given = rows.weight if rows.given_weight is None else rows.given_weight
     return replace(
         problem,
-        sample_weight=torch.as_tensor(rows.given_weight).to(problem.y.device),
+        sample_weight=torch.as_tensor(given).to(problem.y.device),
         class_counts=torch.ones(len(rows.class_cost)),
     )
 

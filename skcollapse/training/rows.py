@@ -18,7 +18,7 @@ class Rows:
         How often a row stands there.
     class_cost : ndarray of shape (K,), float64
         How much more rows of a class count, however often they stand there.
-    given_weight : ndarray of shape (n,), float64
+    given_weight : ndarray of shape (n,), float64, or None
         The weights before they were balanced, if they were.
     """
 
@@ -26,7 +26,7 @@ class Rows:
     y: np.ndarray
     weight: np.ndarray
     class_cost: np.ndarray
-    given_weight: np.ndarray
+    given_weight: np.ndarray | None = None
 
     def __len__(self):
         """Return the number of rows."""
@@ -38,12 +38,13 @@ class Rows:
 
     def without_features(self, index):
         """Return some of the rows with an empty X, so that no features are copied."""
+        given = self.given_weight
         return replace(
             self,
             X=self.X[:0],
             y=self.y[index],
             weight=self.weight[index],
-            given_weight=self.given_weight[index],
+            given_weight=None if given is None else given[index],
         )
 
     @property
