@@ -1,6 +1,8 @@
 """The long-tailed data sets of the benchmarks, and synthetic rows of any size."""
 
+import io
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,6 +114,46 @@ def fashion(draw):
         for images in (data["X_train"][index], data["X_test"])
     )
     return Split(X, y[index], X_test, y_test)
+
+
+def fashion_images(draw):
+    """IR 100, 6000 images of the largest class; (n, 1, 28, 28) pixels from 0 to 1."""
+    data = _open("fashion_mnist")
+    y, y_test = data["y_train"].astype(int), data["y_test"].astype(int)
+    index = make_long_tailed(y, 100, n_max=6000, random_state=draw)
+    X, X_test = (
+        images[:, None].astype(np.float32) / 255
+        for images in (data["X_train"][index], data["X_test"])
+    )
+    return Split(X, y[index], X_test, y_test)
+
+
+def cifar10_images():
+    """IR 100, 5000 images of the largest class; (n, 3, 32, 32), standardised channels.
+
+    The images have been through JPEG: near those of CIFAR-10, not the same.
+    """
+    from PIL import Image
+
+    data = _open("cifar10_lt_ir100_jpeg")
+
+    def decode(part):
+        stream, offsets = data[f"jpeg_{part}"], data[f"offsets_{part}"]
+        files = (stream[start:stop] for start, stop in pairwise(offsets))
+        images = [
+            Image.open(io.BytesIO(file.tobytes())).convert("RGB") for file in files
+        ]
+        return (
+            np.stack([np.asarray(image) for image in images]).astype(np.float32) / 255
+        )
+
+    X, X_test = decode("train"), decode("test")
+    center, scale = X.mean(axis=(0, 1, 2)), X.std(axis=(0, 1, 2))
+    X, X_test = (
+        np.ascontiguousarray(((images - center) / scale).transpose(0, 3, 1, 2))
+        for images in (X, X_test)
+    )
+    return Split(X, data["y_train"].astype(int), X_test, data["y_test"].astype(int))
 
 
 SETS = {

@@ -19,6 +19,22 @@ def float_dtypes(X):
     return np.float32 if half else (np.float64, np.float32)
 
 
+def as_input(batch, dtype):
+    """Return a batch as a network takes it: in a dtype, or in int64 if it is indices.
+
+    Integers of one byte stand for pixels and become floating-point, with the values
+    they have; longer ones are indices that embedding layers look up.
+
+    Parameters
+    ----------
+    batch : tensor
+        On any device; converted there, so that pixels travel as bytes.
+    dtype : torch.dtype
+    """
+    is_index = not batch.is_floating_point() and batch.itemsize > 1
+    return batch.to(torch.int64 if is_index else dtype)
+
+
 def given_classes(classes, known):
     """Return the sorted labels of a `partial_fit`, or raise.
 

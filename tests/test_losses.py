@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
 from skcollapse.losses import (
+    LDAM,
     LOSSES,
     NONL,
     NTCE,
@@ -33,6 +34,8 @@ VARIANTS = [
     CrossEntropy(scale=8.0),
     CrossEntropy(logit_adjustment=-0.7),
     CrossEntropy(scale=3.0, logit_adjustment=1.5),
+    LDAM(scale=None, max_margin=2.0),
+    LDAM(scale=4.0, max_margin=0.3),
     DotRegression(weighting="class"),
     DotRegression(denominator="code", feature_energy=4.0, vector_energy=9.0),
     DotRegression("class", feature_energy=0.5, vector_energy=2.0),
@@ -121,6 +124,9 @@ def test_get_loss():
         (lambda: CrossEntropy(scale=math.inf), "scale must be positive"),
         (lambda: CrossEntropy(logit_adjustment=math.nan), "logit_adjustment must be"),
         (lambda: CrossEntropy(logit_adjustment=math.inf), "logit_adjustment must be"),
+        (lambda: LDAM(scale=0.0), "scale must be positive .* got 0.0"),
+        (lambda: LDAM(max_margin=0.0), "max_margin must be positive .* got 0.0"),
+        (lambda: LDAM(max_margin=math.nan), "max_margin must be positive"),
         (lambda: DotRegression(weighting="none"), "weighting must be .* got 'none'"),
         (lambda: DotRegression(denominator="E_W"), "denominator must be .* got 'E_W'"),
         (lambda: DotRegression(feature_energy=0.0), "feature_energy must be positive"),
@@ -380,6 +386,7 @@ def numpy_loss(loss, features, y, class_vectors, w, log_prior):
     """Average ``row_loss`` over samples, or over classes of their means."""
     row_loss = {
         CrossEntropy: cross_entropy_row,
+        LDAM: ldam_row,
         DotRegression: dot_regression_row,
         SquaredError: squared_row,
         NTCE: ntce_row,
@@ -433,6 +440,18 @@ def cross_entropy_row(loss, i, features, y, class_vectors, w, log_prior):
         prior = math.exp(log_prior[k])
         exponentials.append(math.exp(logit) * prior**loss.logit_adjustment)
     return -math.log(exponentials[y[i]] / sum(exponentials))
+
+
+def ldam_row(loss, i, features, y, class_vectors, w, log_prior):
+    sizes = [math.exp(p) for p in log_prior]
+    margin = loss.max_margin * (min(sizes) / sizes[y[i]]) ** 0.25
+    if loss.scale is None:
+        logits = [features[i] @ v for v in class_vectors]
+    else:
+        logits = [loss.scale * cosine(features[i], v) for v in class_vectors]
+        margin *= loss.scale
+    logits[y[i]] -= margin
+    return -math.log(math.exp(logits[y[i]]) / sum(math.exp(z) for z in logits))
 
 
 def dot_regression_row(loss, i, features, y, class_vectors, w, log_prior):
@@ -512,6 +531,52 @@ def test_a_class_of_prior_zero_is_out_of_the_softmax():
     )
     torch.testing.assert_close(value, expected)
     torch.testing.assert_close(gradient, expected_gradient)
+
+
+def test_margins_by_hand():
+    log_prior = torch.tensor([10_000.0, 625.0, 16.0, 1.0, 0.0]).log()
+    margins = LDAM(max_margin=0.5).margins(log_prior)
+    # 1/10, 1/5 and 1/2 of the largest, which a class without rows has too
+    torch.testing.assert_close(margins, torch.tensor([0.05, 0.1, 0.25, 0.5, 0.5]))
+    torch.testing.assert_close(LDAM().margins(log_prior + 7), margins)
+    # One row, orthogonal to its class vector and to the other one.
+    features, vectors = torch.tensor([[0.0, 0.0, 3.0]]), torch.eye(3)[:2]
+    two = torch.tensor([81.0, 1.0]).log()
+    for label, margin in ((0, 1 / 6), (1, 1 / 2)):
+        value = LDAM(scale=30.0)(features, torch.tensor([label]), vectors, None, two)
+        expected = math.log(1 + math.exp(30 * margin))
+        assert value.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_ldam_without_margin_is_cross_entropy():
+    features, y, class_vectors, log_prior = batch()
+    for scale in (None, 5.0):
+        value = LDAM(scale, 1e-12)(features, y, class_vectors, None, log_prior)
+        expected = CrossEntropy(scale)(features, y, class_vectors)
+        torch.testing.assert_close(value, expected)
+
+
+def test_ldam_learns_nothing_from_a_class_of_prior_zero():
+    features, _, class_vectors, log_prior = batch()
+    y, log_prior[K - 1] = torch.arange(N) % (K - 1), -torch.inf
+    value, gradient = value_and_gradient(
+        LDAM(), features, y, class_vectors, None, log_prior
+    )
+    assert value.isfinite()
+    assert gradient.isfinite().all()
+    # A held-out row of that class is no infinite loss either.
+    assert LDAM()(features, (y + 1) % K, class_vectors, None, log_prior).isfinite()
+
+
+def test_logits_of_a_linear_head_are_features_on_an_orthonormal_target():
+    # softmax regression: K orthonormal class vectors, and a linear projector onto them
+    features, y, _, log_prior = batch()
+    head = torch.nn.Linear(D, K, dtype=torch.float64)
+    for loss in (CrossEntropy(), CrossEntropy(logit_adjustment=1.0)):
+        adjustment = loss.logit_adjustment * log_prior
+        value = loss(head(features), y, torch.eye(K).double(), None, log_prior)
+        expected = torch.nn.functional.cross_entropy(head(features) + adjustment, y)
+        torch.testing.assert_close(value, expected)
 
 
 def test_dot_regression_is_half_the_squared_excess_of_the_cosine():

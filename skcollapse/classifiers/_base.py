@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import torch
 from scipy.special import log_softmax, softmax
 from sklearn.base import (
     BaseEstimator,
@@ -13,11 +14,19 @@ from sklearn.base import (
 from sklearn.utils import assert_all_finite, check_random_state, compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from skcollapse._arrays import float_dtypes, given_classes, to_numpy
+from skcollapse._arrays import given_classes, to_numpy
 from skcollapse._device import alone_on, resolve_device
 from skcollapse._doc_link import DocLinked
+from skcollapse.classifiers._extraction import (
+    as_rows,
+    check_inputs,
+    extract,
+    frozen,
+    labels_of,
+    n_workers,
+)
 from skcollapse.classifiers._fitting import (
     MINI_BATCH,
     check_parameters,
@@ -30,6 +39,8 @@ from skcollapse.classifiers._validation import (
     check_sample_weight,
     unchanged_on_error,
 )
+from skcollapse.classifiers._weights import load, save
+from skcollapse.extract._placing import portable
 from skcollapse.targets import ClassGeometry
 from skcollapse.training.callbacks import (
     CallbackSupportMixin,
@@ -73,15 +84,19 @@ class ProjectionClassifier(
 
     @unchanged_on_error
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(self, X, y=None, sample_weight=None, groups=None):
         """Fit the projector.
 
         Parameters
         ----------
-        X : array-like or tensor of shape (n_samples, n_features)
-            Float32 and float64 are computed as they are, float16 in float32.
+        X : array-like or tensor of shape (n_samples, n_features), or Dataset
+            Float32 and float64 are computed as they are, float16 in float32. With an
+            extractor rows have any shape, X may be a memory map, and
+            floating-point numbers and pixels, which are integers of one byte, are
+            converted to the dtype of the network on the device; or X is a map-style
+            :class:`torch.utils.data.Dataset` of pairs.
         y : array-like or tensor of shape (n_samples,)
-            Labels of at least two classes.
+            Labels of at least two classes. None reads a Dataset once for its own.
         sample_weight : array-like of shape (n_samples,), default=None
             A weight of 2 is a row that stands twice, a weight of 0 a row left out.
         groups : array-like of shape (n_samples,), default=None
@@ -101,9 +116,13 @@ class ProjectionClassifier(
         check_parameters(self)
         loss, device = self._make_loss(), resolve_device(self.device)
         rng = check_random_state(self.random_state)
+        y = labels_of(X, y, n_workers(self))
         X, y, sample_weight = map(to_numpy, (X, y, sample_weight))
-        rows, classes, counts = self._prepare(X, y, sample_weight)
-        attributes = partial(fitted_attributes, classes=classes, counts=counts)
+        extractor = self._extractor_to_keep()
+        rows, classes, counts = self._prepare(X, y, sample_weight, extractor, device)
+        attributes = partial(
+            fitted_attributes, classes=classes, counts=counts, extractor=extractor
+        )
         # As they came: an estimator that is handed to a callback may want names.
         weight = None if sample_weight is None else {"sample_weight": sample_weight}
         told = {"estimator": self, "X": X, "y": y, "metadata": weight}
@@ -118,7 +137,7 @@ class ProjectionClassifier(
 
     @available_if(_trains_on_mini_batches)
     @unchanged_on_error
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None):
         """Train the projector for one epoch on some rows.
 
         Always on mini-batches, with a constant learning rate: projectors "auto" and
@@ -147,7 +166,9 @@ class ProjectionClassifier(
         """
         check_parameters(self)
         loss, device = self._make_loss(), resolve_device(self.device)
+        y = labels_of(X, y, n_workers(self))
         first = getattr(self, "_network", None) is None
+        extractor = self._extractor_to_keep() if first else self.extractor_
         X, y, weight = self._check_rows(X, y, sample_weight, reset=first)
         begins_anew = first and classes is not None
         known = None if begins_anew else getattr(self, "classes_", None)
@@ -159,7 +180,8 @@ class ProjectionClassifier(
             )
         indices = np.searchsorted(classes, y)
         counts = np.bincount(indices, weight, minlength=len(classes))
-        rows = self._make_rows(X, classes, indices, weight)
+        features = self._features(extractor, X, device)
+        rows = self._make_rows(features, classes, indices, weight)
         rng = check_random_state(self.random_state)
         if first:
             target = self._make_target(counts, rows, rng)
@@ -168,12 +190,58 @@ class ProjectionClassifier(
             counts = counts + self.class_counts_
         # Callbacks follow a whole fit, and one epoch is none.
         task = Task(NoContext(), {}, dict, self._say)
-        with alone_on(device), limited_threads(X.size * len(classes)):
+        with alone_on(device), limited_threads(rows.X.size * len(classes)):
             state = fit_projection_partially(
                 self, rows, loss, target, device, rng, task
             )
         # In one step: never half of a fit.
-        vars(self).update(fitted_attributes(state, classes, counts))
+        vars(self).update(fitted_attributes(state, classes, counts, extractor))
+        return self
+
+    def save_weights(self, path):
+        """Write what the fitted classifier predicts with, without any code.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Of a .safetensors file; one that is there already keeps its content under
+            the name with ``.previous`` added.
+
+        Raises
+        ------
+        NotFittedError
+        ImportError
+            If the package safetensors is not installed.
+        """
+        check_is_fitted(self)
+        save(self, path)
+
+    def load_weights(self, path):
+        """Become fitted by what :meth:`save_weights` has written.
+
+        Networks are those of the parameters, which must be like those that were saved.
+        Training begins anew after that.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it holds something else, or weights of other networks.
+        ImportError
+            If the package safetensors is not installed.
+        """
+        state = load(self, path)
+        classes, counts = state["classes_"], state["class_counts_"]
+        vars(self).update(fitted_attributes(state, classes, counts, None))
         return self
 
     def _say(self, step):
@@ -185,9 +253,7 @@ class ProjectionClassifier(
         """Return checked X, labels and sample weights, in NumPy."""
         X, y = to_numpy(X), to_numpy(y)
         check_one_label(y)
-        X, y = validate_data(
-            self, X, y, dtype=float_dtypes(X), reset=reset, y_numeric=False
-        )
+        X, y = check_inputs(self, X, y, reset=reset)
         check_classification_targets(y)
         return X, y, check_sample_weight(to_numpy(sample_weight), len(X))
 
@@ -208,6 +274,7 @@ class ProjectionClassifier(
         balanced = isinstance(self.class_weight, str) and (
             self.class_weight == "balanced"
         )
+        given = weight
         if balanced or self._balances_classes:
             counts = np.bincount(indices, weight, minlength=len(classes))
             # As if the classes were equally frequent: of the prior too. A class whose
@@ -215,29 +282,43 @@ class ProjectionClassifier(
             share = np.divide(1, counts, where=counts > 0, out=np.zeros_like(counts))
             weight = weight * (counts.sum() / len(counts) * share[indices])
         if balanced or self.class_weight is None:
-            return Rows(X, indices, weight, np.ones(len(classes)))
+            return Rows(X, indices, weight, np.ones(len(classes)), given)
         cost = compute_class_weight(self.class_weight, classes=classes, y=classes)
         if not (cost > 0).all():
             raise ValueError(
                 f"class_weight must be positive; got {self.class_weight!r}. To leave a "
                 "class out, leave out its rows."
             )
-        return Rows(X, indices, weight, cost)
+        return Rows(X, indices, weight, cost, given)
 
-    def _prepare(self, X, y, sample_weight):
-        """Return rows, classes and class counts."""
+    def _extractor_to_keep(self):
+        """Return a copy of an extractor that is not trained, or None."""
+        untrained = self.extractor is not None and not self.train_extractor
+        return frozen(self.extractor) if untrained else None
+
+    def _features(self, extractor, X, device):
+        """Return what the rows of a fit are: features, or what to learn them from."""
+        if self.train_extractor:
+            return as_rows(X, n_workers(self))
+        return extract(extractor, X, device, n_workers(self))
+
+    def _prepare(self, X, y, sample_weight, extractor, device):
+        """Return rows of features, classes and class counts."""
         X, y, weight = self._check_rows(X, y, sample_weight)
         classes, indices = self._encode(y, weight)
         counts = np.bincount(indices, weight, minlength=len(classes))
-        return self._make_rows(X, classes, indices, weight), classes, counts
+        features = self._features(extractor, X, device)
+        return self._make_rows(features, classes, indices, weight), classes, counts
 
     def _apply(self, function, X):
         """Return a function of checked X."""
         check_is_fitted(self)
-        X = to_numpy(X)
-        X = validate_data(
-            self, X, dtype=float_dtypes(X), reset=False, ensure_all_finite=False
-        )
+        # Networks may hide what is not finite.
+        finite = self.extractor_ is not None
+        X = check_inputs(self, to_numpy(X), reset=False, ensure_all_finite=finite)
+        if self.extractor_ is not None:
+            device = resolve_device(self.device)
+            X = extract(self.extractor_, X, device, n_workers(self))
         with np.errstate(invalid="ignore", over="ignore"):
             result = function(X)
             # Most projections show NaN and infinity, and are the smaller to look at.
@@ -326,6 +407,19 @@ class ProjectionClassifier(
         """
         return log_softmax(self._scores(X), axis=1)
 
+    def __getstate__(self):
+        state = super().__getstate__()
+        if isinstance(self.extractor, torch.nn.Module):
+            # Pickles load where its device is not.
+            state = {**state, "extractor": portable(self.extractor)}
+        return state
+
+    def __copy__(self):
+        # copy.copy would put the stand-ins for pickles in the place of the weights.
+        copied = type(self).__new__(type(self))
+        vars(copied).update(vars(self))
+        return copied
+
     @property
     def _n_features_out(self):
         return self.target_.shape[1]
@@ -336,7 +430,7 @@ class ProjectionClassifier(
         return tags
 
 
-def fitted_attributes(state, classes, counts):
+def fitted_attributes(state, classes, counts, extractor):
     """Return all attributes of a fitted classifier.
 
     Parameters
@@ -345,6 +439,8 @@ def fitted_attributes(state, classes, counts):
         What `fit_projection` returns.
     classes : ndarray of shape (n_classes,)
     counts : ndarray of shape (n_classes,)
+    extractor : torch.nn.Module, FeatureExtractor or None
+        The one whose features these are; a trained one is in the state.
 
     Returns
     -------
@@ -352,6 +448,7 @@ def fitted_attributes(state, classes, counts):
     """
     scores = state["target_"].T / state["temperature_"]
     return {
+        "extractor_": extractor,
         **state,
         "classes_": classes,
         "class_counts_": counts,

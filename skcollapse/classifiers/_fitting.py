@@ -1,7 +1,10 @@
 """From checked rows to fitted attributes, by the projector that was asked for."""
 
+from copy import copy
+
 import torch
 
+from skcollapse.classifiers._end_to_end import new_end_to_end, refitted
 from skcollapse.classifiers._linear import (
     LINEAR_PARTS,
     PROJECTORS,
@@ -10,6 +13,7 @@ from skcollapse.classifiers._linear import (
     make_recipe,
 )
 from skcollapse.classifiers._module import fit_module, new_network
+from skcollapse.classifiers._training import check_one_epoch, check_training
 from skcollapse.classifiers._validation import check_choice, check_number
 
 # Which solvers can train which projectors, the first by default.
@@ -21,6 +25,8 @@ SOLVERS = {
     "module": ("adamw", "sgd", "lbfgs"),
 }
 MINI_BATCH = ("adamw", "sgd")
+# Epochs may be few, and iterations of a second stage are cheap.
+_REFIT_ITERATIONS = 200
 
 
 def kind_of(estimator):
@@ -31,6 +37,7 @@ def kind_of(estimator):
 
 def check_parameters(estimator):
     """Raise unless all parameters are valid, and fit together."""
+    check_training(estimator)
     kind = kind_of(estimator)
     if kind != "module":
         check_choice("projector", estimator.projector, ("auto", *PROJECTORS, "mlp"))
@@ -65,12 +72,25 @@ def check_parameters(estimator):
     )
     if estimator.n_components is not None:
         check_number("n_components", estimator.n_components, 1, integer=True)
+    if solver_of(estimator) not in MINI_BATCH:
+        _check_no_training(estimator)
+
+
+def _check_no_training(estimator):
+    for name in ("trainer", "checkpoint"):
+        value = getattr(estimator, name)
+        if value is not None:
+            raise ValueError(
+                f"{name}={value!r} is for mini-batches, which solver="
+                f"{estimator.solver!r} with projector={estimator.projector!r} does not "
+                "use. Choose solver='adamw' or 'sgd', or leave it None."
+            )
 
 
 def solvers_of(estimator):
     """Return the solvers that can train the projector, and proxies if there are any."""
     solvers = SOLVERS[kind_of(estimator)]
-    if estimator._proxies is None:
+    if estimator._proxies is None and not estimator.train_extractor:
         return solvers
     # Class vectors that a loss trains by one of its terms follow no common gradient,
     # which a line search would need.
@@ -90,8 +110,15 @@ def trains_module(estimator):
 
 def n_parts(estimator):
     """Return how many parts the fit has at most, for those who follow it."""
-    # Iterations; or a search, and the fit of what it has chosen.
-    return estimator.max_iter if trains_module(estimator) else len(LINEAR_PARTS)
+    # Iterations, and perhaps a second stage; or a search, and a fit of what it chose.
+    if trains_module(estimator):
+        return estimator.max_iter + (refit_of(estimator) is not None)
+    return len(LINEAR_PARTS)
+
+
+def refit_of(estimator):
+    """Return the solver of a second stage, or None."""
+    return None if estimator.trainer is None else estimator.trainer.refit
 
 
 # Gradients are needed also where the caller has switched them off.
@@ -122,17 +149,31 @@ def fit_projection(estimator, rows, loss, target, device, groups, rng, task):
     recipe = make_recipe(estimator, loss, target, device)
     network = getattr(estimator, "_network", None) if estimator.warm_start else None
     if network is None:
-        network = new_network(estimator, rows, recipe, groups, rng)
+        network = _begin(estimator, rows, recipe, groups, rng)
     elif not network.fits(rows):
         raise ValueError(
             "warm_start=True needs the features and classes of the last fit: "
             f"{len(network.center)} and {len(network.class_counts)}; got "
-            f"{rows.X.shape[1]} and {len(rows.class_cost)}. Set it False to begin anew."
+            f"{rows.X.shape[-1]} and {len(rows.class_cost)}. Set it False to begin "
+            "anew."
         )
     solver = solver_of(estimator)
-    return fit_module(
+    state = fit_module(
         estimator, solver, rows, recipe, rng, network, task, groups=groups
     )
+    if refit_of(estimator) is None:
+        return state
+    stage = copy(estimator)
+    stage.solver, stage.projector = refit_of(estimator), "linear"
+    stage.max_iter = max(estimator.max_iter, _REFIT_ITERATIONS)
+    return refitted(stage, state, rows, recipe, groups, rng, task)
+
+
+def _begin(estimator, rows, recipe, groups, rng):
+    """Return an untrained network."""
+    if estimator.train_extractor:
+        return new_end_to_end(estimator, rows, recipe, rng)
+    return new_network(estimator, rows, recipe, groups, rng)
 
 
 # Gradients are needed also where the caller has switched them off.
@@ -156,11 +197,12 @@ def fit_projection_partially(estimator, rows, loss, target, device, rng, task):
     -------
     dict
     """
+    check_one_epoch(estimator)
     solver = solver_of(estimator) if trains_module(estimator) else MINI_BATCH[0]
     recipe = make_recipe(estimator, loss, target, device)
     network = getattr(estimator, "_network", None)
     if network is None:
-        network = new_network(estimator, rows, recipe, None, rng)
+        network = _begin(estimator, rows, recipe, None, rng)
     state = fit_module(
         estimator, solver, rows, recipe, rng, network, task, one_epoch=True
     )

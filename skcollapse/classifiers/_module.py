@@ -1,78 +1,38 @@
 """The fit of a perceptron, or of a module of the user's own."""
 
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
 from scipy.spatial.distance import pdist
 
+from skcollapse.classifiers._fingerprint import fingerprint
 from skcollapse.classifiers._linear import (
     SCALINGS,
     fit_temperature,
     most_promising,
 )
-from skcollapse.classifiers._stored import arrays, restore, store, tensors
+from skcollapse.classifiers._network import Network, new_projector
+from skcollapse.extract._placing import floating_dtype
 from skcollapse.projectors.export import export
-from skcollapse.projectors.mlp import MLPProjector
 from skcollapse.projectors.scaling import fit_scaling
 from skcollapse.targets import ClassGeometry
 from skcollapse.training.candidates import Family
-from skcollapse.training.early_stopping import BATCH_SIZE
+from skcollapse.training.early_stopping import project_rows
 from skcollapse.training.full_batch import train_full_batch
 from skcollapse.training.minibatch import MiniBatchOptions, train_minibatch
-from skcollapse.training.proxies import ProjectorWithProxies, Proxies
+from skcollapse.training.resuming import Checkpoints
+from skcollapse.training.row_source import as_source
 from skcollapse.training.splits import hold_out
+from skcollapse.training.trainer import Trainer
 
 # What alpha="auto" stands for: networks are not searched.
 _DEFAULT_ALPHA = 1e-4
 _LARGEST_BATCH = 256
 # Proxies this close, by the number of classes, are no longer apart.
 _COLLAPSED = 1e-3
-
-
-@dataclass
-class Network:
-    """A module in training: all that going on with it needs, on the CPU.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-    proxies : Proxies or None
-        Class vectors that are trained beside it.
-    center, scale : ndarrays of shape (p,)
-    optimizer : dict or None
-    class_counts : ndarray of shape (K,)
-    """
-
-    module: torch.nn.Module
-    proxies: Proxies | None
-    center: np.ndarray
-    scale: np.ndarray
-    optimizer: dict | None
-    class_counts: np.ndarray
-
-    def fits(self, rows):
-        """Return whether rows have as many features and classes."""
-        shape = rows.X.shape[1], len(rows.class_cost)
-        return shape == (len(self.center), len(self.class_counts))
-
-    def __getstate__(self):
-        return {
-            **vars(self),
-            "module": store(self.module),
-            "proxies": store(self.proxies),
-            "optimizer": self.optimizer and arrays(self.optimizer),
-        }
-
-    def __setstate__(self, state):
-        vars(self).update(
-            state,
-            module=restore(state["module"]),
-            proxies=restore(state["proxies"]),
-            optimizer=state["optimizer"] and tensors(state["optimizer"]),
-        )
 
 
 def new_network(estimator, rows, recipe, groups, rng):
@@ -88,31 +48,19 @@ def new_network(estimator, rows, recipe, groups, rng):
     if scaling is not None:
         # Layers are initialised for features of unit variance, not rows of unit norm.
         scale /= np.sqrt(len(scale), dtype=scale.dtype)
-    if isinstance(estimator.projector, torch.nn.Module):
-        module = deepcopy(estimator.projector)
-    else:
-        hidden = estimator.hidden_layer_sizes if estimator.projector == "mlp" else ()
-        module = MLPProjector(
-            rows.X.shape[1],
-            np.atleast_1d(np.asarray(hidden, dtype=int)).tolist(),
-            recipe.target.classifier.shape[1],
-            generator=torch.Generator().manual_seed(int(rng.randint(2**31))),
-            dropout=estimator.dropout,
-            residual=estimator.residual,
-            batch_norm=estimator.batch_norm,
-        )
+    module = new_projector(estimator, rows.X.shape[1], recipe, rng)
     counts = np.zeros(len(recipe.target.classifier))
-    return Network(module.to(_dtype(rows)), None, center, scale, None, counts)
+    dtype = torch.from_numpy(np.empty(0, rows.X.dtype)).dtype
+    return Network(module.to(dtype), None, center, scale, None, counts)
 
 
-def with_proxies(network, kind, rows, recipe):
+def with_proxies(network, kind, recipe):
     """Return the network with proxies of a kind, new ones if it has others.
 
     Parameters
     ----------
     network : Network
     kind : subclass of Proxies or None
-    rows : Rows
     recipe : Recipe
         Its target is where new ones start.
 
@@ -122,12 +70,9 @@ def with_proxies(network, kind, rows, recipe):
     """
     if isinstance(network.proxies, kind or type(None)):
         return network
-    proxies = kind and kind(torch.as_tensor(recipe.target.means, dtype=_dtype(rows)))
+    dtype = floating_dtype(network.module)
+    proxies = kind and kind(torch.as_tensor(recipe.target.means, dtype=dtype))
     return replace(network, proxies=proxies, optimizer=None)
-
-
-def _dtype(rows):
-    return torch.from_numpy(np.empty(0, rows.X.dtype)).dtype
 
 
 def fit_module(
@@ -157,18 +102,19 @@ def fit_module(
     dict
         Fitted attributes.
     """
-    network = with_proxies(network, estimator._proxies, rows, recipe)
+    network = with_proxies(network, estimator._proxies, recipe)
     groups = None if groups is None else np.asarray(groups)[rows.weight > 0]
     rows = rows.counted()
     counts = rows.class_counts
     if one_epoch:
         counts = network.class_counts + counts
     network = replace(deepcopy(network), class_counts=counts)
-    module = ProjectorWithProxies(network.module, network.proxies).to(recipe.device)
+    module, extractor = network.assembled()
+    module.to(recipe.device)
 
     def problem(rows, counts):
-        scaled = ((rows.X - network.center) / network.scale).astype(rows.X.dtype)
-        return replace(recipe.problem(scaled, rows, counts), proxies=network.proxies)
+        features = network.features(rows.X, recipe.device)
+        return replace(recipe.problem(features, rows, counts), proxies=network.proxies)
 
     # Training rows say too little of probabilities, unless there is no scale at all.
     judged = rows if recipe.loss.unit_features else None
@@ -206,30 +152,66 @@ def fit_module(
                 follower=follower,
             )
         else:
-            auto = isinstance(estimator.batch_size, str)
-            batch_size = _LARGEST_BATCH if auto else estimator.batch_size
-            options = MiniBatchOptions(
-                solver=solver,
-                alpha=alpha,
-                batch_size=min(batch_size, len(rows)),
-                learning_rate="constant" if one_epoch else estimator.learning_rate,
-                learning_rate_init=estimator.learning_rate_init,
-                momentum=estimator.momentum,
-                max_iter=1 if one_epoch else estimator.max_iter,
-                tol=estimator.tol,
-                n_iter_no_change=estimator.n_iter_no_change,
-                mixup_alpha=estimator.mixup_alpha,
-            )
             history = train_minibatch(
                 module,
                 training,
-                options,
+                _options(estimator, solver, alpha, len(rows), one_epoch),
                 generator=torch.Generator().manual_seed(int(rng.randint(2**31))),
                 validation=validation,
                 follower=follower,
                 optimizer=network.optimizer if one_epoch else None,
+                extractor=extractor,
+                augment=estimator.augment,
+                undeferred=undeferred(training, rows),
+                checkpoints=_checkpoints(estimator, rows, module),
             )
     return state_of(module, history)
+
+
+def _options(estimator, solver, alpha, n_rows, one_epoch):
+    """Return how an estimator's parameters say to train on mini-batches."""
+    auto = isinstance(estimator.batch_size, str)
+    batch_size = _LARGEST_BATCH if auto else estimator.batch_size
+    return MiniBatchOptions(
+        solver=solver,
+        alpha=alpha,
+        batch_size=min(batch_size, n_rows),
+        learning_rate="constant" if one_epoch else estimator.learning_rate,
+        learning_rate_init=estimator.learning_rate_init,
+        momentum=estimator.momentum,
+        max_iter=1 if one_epoch else estimator.max_iter,
+        tol=estimator.tol,
+        n_iter_no_change=estimator.n_iter_no_change,
+        mixup_alpha=estimator.mixup_alpha,
+        trainer=estimator.trainer or Trainer(),
+    )
+
+
+def _checkpoints(estimator, rows, module):
+    """Return where the state of the fit is left, or None."""
+    if estimator.checkpoint is None:
+        return None
+    every = (estimator.trainer or Trainer()).checkpoint_every
+    return Checkpoints(
+        estimator.checkpoint, every, fingerprint(estimator, rows, module)
+    )
+
+
+def undeferred(problem, rows):
+    """Return a problem without costs of classes, and with a prior that is even.
+
+    Parameters
+    ----------
+    problem : Problem
+    rows : Rows
+        Those of the problem.
+    """
+    given = rows.weight if rows.given_weight is None else rows.given_weight
+    return replace(
+        problem,
+        sample_weight=torch.as_tensor(given).to(problem.y.device),
+        class_counts=torch.ones(len(rows.class_cost)),
+    )
 
 
 def fitted_state(
@@ -262,17 +244,13 @@ def fitted_state(
         if settled_by is not None:
             settle(module, settled_by)
         recipe = replace(recipe, target=geometry_of(estimator, module.proxies))
-    module.cpu()
-    network = replace(
-        network,
-        module=module.projector,
-        proxies=module.proxies,
-        optimizer=history.optimizer,
-    )
+    network = network.taken_from(module, history.optimizer)
     projection = export(network.module, network.center, network.scale)
     temperature = 1.0
     if judged is not None:
-        temperature = fit_temperature(recipe, judged, projection, deepcopy(rng))
+        project = network.judged_by(module, projection)
+        temperature = fit_temperature(recipe, judged, project, deepcopy(rng))
+    module.cpu()
     return {
         "projection_": projection,
         "temperature_": temperature,
@@ -283,15 +261,14 @@ def fitted_state(
         "target_": recipe.target.classifier,
         "target_means_": recipe.target.means,
         "_unit_features": recipe.loss.unit_features,
-        "_network": network,
+        **network.fitted(),
     }
 
 
 @torch.no_grad()
 def settle(module, problem):
     """Let the proxies of a trained module take note of all rows."""
-    batches = problem.features.split(BATCH_SIZE)
-    projected = torch.cat([module(batch) for batch in batches])
+    projected = project_rows(module, as_source(problem.features))
     module.proxies.settle(projected, problem.y, problem.sample_weight)
 
 

@@ -103,8 +103,10 @@ def assigned(code, assignment, rows, scaling, random_state):
     ndarray of shape (n_classes, n_components)
     """
     n_classes, n_components = code.shape
-    # With dimensions enough all vectors of a code are alike.
-    if assignment == "identity" or n_classes <= n_components + 1:
+    # With dimensions enough all vectors of a code are alike; and before an extractor is
+    # trained nothing is known of what it makes similar.
+    learns = not isinstance(rows.X, np.ndarray)
+    if assignment == "identity" or learns or n_classes <= n_components + 1:
         return code
     similarity = _similarity_of_rows(rows, n_classes, scaling)
     return assign_code(code, similarity, random_state=random_state)

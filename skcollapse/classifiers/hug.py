@@ -81,8 +81,8 @@ class HUGClassifier(ProjectionClassifier):
         Normalise the output of "mlp" over the batch, as the head of some networks does.
     batch_size : int or "auto", default="auto"
         Of "adamw" and "sgd"; "auto" is 256, or all rows if there are fewer.
-    learning_rate : {"cosine", "constant", "one_cycle"}, default="cosine"
-        Schedule of "adamw" and "sgd".
+    learning_rate : {"cosine", "constant", "one_cycle", "multi_step"}, default="cosine"
+        Schedule of "adamw" and "sgd"; the steps are the milestones of ``trainer``.
     learning_rate_init : float, default=1e-3
     momentum : float, default=0.9
         Of "sgd", which uses Nesterov's.
@@ -99,6 +99,24 @@ class HUGClassifier(ProjectionClassifier):
     warm_start : bool, default=False
         Go on from the previous weights of "mlp" or a module. The other projectors
         start from a closed form.
+    extractor : torch.nn.Module or FeatureExtractor, default=None
+        A network before the projector, from a batch of rows of any shape to (n, d)
+        features, or a :class:`~skcollapse.extract.FeatureExtractor`. A copy is used.
+    train_extractor : bool, default=False
+        Train the extractor together with the projector, on mini-batches; "auto" and
+        "linear" are one affine map then. Otherwise features are extracted once, in
+        evaluation mode, and all goes on with them.
+    augment : callable, default=None
+        From a batch of rows on the device, a tensor, to one that is trained with, such
+        as :class:`~skcollapse.training.RandomCropFlip`. It draws from torch's global
+        generators, which the fit seeds; ``train_extractor=True`` only.
+    trainer : Trainer, default=None
+        The rest of what "adamw" and "sgd" can do: warm-up, samplers, averages of the
+        weights, mixed precision and more, see :class:`~skcollapse.training.Trainer`.
+    checkpoint : str or path-like, default=None
+        A .safetensors file for the state of "adamw" and "sgd" after every epoch. A fit
+        to the same rows with the same parameters goes on from it, or is as it was at
+        once if it was over. Needs an integer ``random_state``.
     verbose : bool, default=False
         Print a line for each iteration, and for each strength that a search tries.
     memory : str or object with the joblib.Memory interface, default=None
@@ -106,7 +124,8 @@ class HUGClassifier(ProjectionClassifier):
         those of a search over ``loss`` or ``alpha``, find them. A string is the path of
         a folder; None keeps nothing. It takes an integer ``random_state``.
     device : str or torch.device, default="auto"
-        Where to train; "auto" is CUDA where there is one. NumPy predicts.
+        Where to train, and to run an extractor; "auto" is CUDA where there is one.
+        NumPy predicts from features.
     random_state : int, RandomState instance or None, default=None
         Draws the rotation of the target, landmarks, initial weights and the order of
         the rows.
@@ -134,7 +153,10 @@ class HUGClassifier(ProjectionClassifier):
         Loss after each iteration; empty for "closed_form".
     validation_scores_ : list of float or None
         Balanced accuracy on the rows that early stopping held out.
+    extractor_ : torch.nn.Module, FeatureExtractor or None
+        What gives the features, in evaluation mode and on the CPU.
     n_features_in_ : int
+        If the rows of X have one axis.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
 
     See Also
@@ -191,6 +213,11 @@ class HUGClassifier(ProjectionClassifier):
         validation_fraction=0.1,
         n_iter_no_change=10,
         warm_start=False,
+        extractor=None,
+        train_extractor=False,
+        augment=None,
+        trainer=None,
+        checkpoint=None,
         verbose=False,
         memory=None,
         device="auto",
@@ -224,6 +251,11 @@ class HUGClassifier(ProjectionClassifier):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
+        self.extractor = extractor
+        self.train_extractor = train_extractor
+        self.augment = augment
+        self.trainer = trainer
+        self.checkpoint = checkpoint
         self.verbose = verbose
         self.memory = memory
         self.device = device

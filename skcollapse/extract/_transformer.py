@@ -12,6 +12,7 @@ from sklearn.base import (
 from sklearn.utils.validation import validate_data
 from torch.nn import Module
 
+from skcollapse._arrays import as_input
 from skcollapse._device import alone_on
 from skcollapse._doc_link import DocLinked
 from skcollapse.extract._batches import place
@@ -174,13 +175,10 @@ class FeatureExtractor(
     def _check(self, X, *, reset):
         if isinstance(X, torch.Tensor):
             X = to_numpy(X)
-        X = validate_data(self, X, reset=reset, allow_nd=True, dtype="numeric")
-        if X.dtype.kind not in "biu" or owner(self.module_or_callable) is None:
-            return X
-        return X.astype(np.float32 if X.dtype.itemsize == 1 else np.int64, copy=False)
+        return validate_data(self, X, reset=reset, allow_nd=True, dtype="numeric")
 
     def _compute(self, X):
-        batches = _Batches(X, self.batch_size)
+        batches = _Batches(X, self.batch_size, owner(self.module_or_callable))
         rows = Rows(len(batches))
         with alone_on(where(self.module_or_callable, self.device)):
             function, device = placed(self.module_or_callable, self.device)
@@ -221,9 +219,11 @@ class FeatureExtractor(
 class _Batches:
     """Consecutive rows of an array, as tensors."""
 
-    def __init__(self, X, batch_size):
+    def __init__(self, X, batch_size, network):
         self.X = X
         self.batch_size = batch_size
+        # A function of the user's own takes integers as they are.
+        self.converts = network is not None and X.dtype.kind in "biu"
 
     def __len__(self):
         return -(-len(self.X) // self.batch_size)
@@ -239,7 +239,8 @@ class _Batches:
         # A copy: torch takes no read-only arrays, and no reversed or swapped ones.
         rows = self.X[start:stop]
         native = rows.dtype.newbyteorder("=")
-        return torch.from_numpy(np.array(rows, native, order="C"))
+        batch = torch.from_numpy(np.array(rows, native, order="C"))
+        return as_input(batch, torch.float32) if self.converts else batch
 
 
 def _iter_returned(function, batches, device):

@@ -10,10 +10,12 @@ from skcollapse.losses._base import Loss
 from skcollapse.losses.cross_entropy import CrossEntropy
 from skcollapse.losses.dot_regression import DotRegression
 from skcollapse.losses.hyperspherical import HypersphericalUniformityGap
+from skcollapse.losses.margin import LDAM
 from skcollapse.losses.normalised import NONL, NTCE
 from skcollapse.losses.squared import SquaredError
 
 __all__ = [
+    "LDAM",
     "LOSSES",
     "NONL",
     "NTCE",
@@ -28,6 +30,7 @@ __all__ = [
 LOSSES: dict[str, Callable[[], Loss]] = {
     "cross_entropy": CrossEntropy,
     "logit_adjusted": partial(CrossEntropy, logit_adjustment=1.0),
+    "ldam": LDAM,
     "dot_regression": DotRegression,
     "squared": SquaredError,
     "ntce": NTCE,

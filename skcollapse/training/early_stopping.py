@@ -7,10 +7,13 @@ import torch
 
 from skcollapse.training.objective import Objective
 from skcollapse.training.problem import Problem
+from skcollapse.training.row_source import as_source, without_gradients
 from skcollapse.training.snapshot import Snapshot
 
-# Memory for activations does not grow with the number of held-out rows.
-BATCH_SIZE = 8192
+
+def project_rows(module, source):
+    """Return the projected rows of a source, in batches for which there is memory."""
+    return torch.cat([module(batch) for batch in without_gradients(source)])
 
 
 class Patience:
@@ -41,6 +44,7 @@ class TrainingLoss:
     """
 
     scores = None
+    best_values = {}
 
     def __init__(self, tol):
         self.tol = tol
@@ -55,6 +59,14 @@ class TrainingLoss:
     def keep_best(self, module, n_iter):
         """Keep the last weights; return their epoch."""
         return n_iter
+
+    def state(self):
+        """Return what to go on from."""
+        return {"best": self.best}
+
+    def restore(self, state, best_values):
+        """Go on from there."""
+        self.best = state["best"]
 
 
 class HeldOut:
@@ -99,11 +111,12 @@ class HeldOut:
     def evaluate(self, module):
         """Return the balanced accuracy and the balanced loss of a module."""
         module.eval()
-        rows = self.problem.features.split(BATCH_SIZE)
-        projected = torch.cat([module(batch) for batch in rows])
+        projected = project_rows(module, as_source(self.problem.features))
         module.train()
-        if self.problem.proxies is not None:
-            self.classifier = self.objective.class_vectors = self.problem.proxies()
+        # Those beside the very weights: an average of modules has an average of them.
+        proxies = getattr(module, "proxies", self.problem.proxies)
+        if proxies is not None:
+            self.classifier = self.objective.class_vectors = proxies()
         hits = (projected @ self.classifier.T).argmax(dim=1) == self.problem.y
         weight = self.weight.double()
         # Rounded, so that the order of a sum does not break a tie.
@@ -125,3 +138,23 @@ class HeldOut:
         """Restore the best weights; return their epoch, 0 for the start."""
         self.best_weights.restore_values(module)
         return self.best_iter
+
+    @property
+    def best_values(self):
+        """The best weights by name."""
+        return self.best_weights.values
+
+    def state(self):
+        """Return what to go on from, apart from the weights."""
+        return {
+            "scores": self.scores,
+            "best_iter": self.best_iter,
+            "best_score": self.best_score,
+            "best_loss": self.best_loss,
+        }
+
+    def restore(self, state, best_values):
+        """Go on from there."""
+        vars(self).update(state)
+        for name, values in self.best_values.items():
+            values.copy_(best_values[name])

@@ -1,22 +1,29 @@
-"""Mini-batch training of any module, on rows that stay on one device."""
+"""Mini-batch training of any module."""
 
 import math
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
+from skcollapse.training.batches import batch_sizes
 from skcollapse.training.early_stopping import HeldOut, Patience, TrainingLoss
+from skcollapse.training.epochs import Epochs
 from skcollapse.training.following import NOBODY, Follower, Iteration
 from skcollapse.training.history import History
-from skcollapse.training.mixup import Mixup
-from skcollapse.training.objective import Objective
-from skcollapse.training.optimizer import OPTIMIZERS, export_state, make_optimizer
-from skcollapse.training.penalty import penalty, trainable
+from skcollapse.training.optimizer import OPTIMIZERS, export_state
+from skcollapse.training.penalty import penalty_of
 from skcollapse.training.problem import Problem
-from skcollapse.training.randomness import draw_seeds, isolated_randomness
+from skcollapse.training.randomness import (
+    deterministic_algorithms,
+    draw_seeds,
+    isolated_randomness,
+)
+from skcollapse.training.resuming import Checkpoints, Run, resumed
 from skcollapse.training.schedule import SCHEDULES
 from skcollapse.training.snapshot import all_or_nothing
+from skcollapse.training.trainer import Trainer
 
 # A loss that has grown so many times has diverged, even if it is finite yet.
 _DIVERGED = 1e6
@@ -34,7 +41,7 @@ class MiniBatchOptions:
         and shifts of a normalisation; for "adamw" the decoupled weight decay.
     batch_size : int, default=256
         The rows of an epoch are shared out equally into batches of at most so many.
-    learning_rate : {"constant", "cosine", "one_cycle"}, default="constant"
+    learning_rate : {"constant", "cosine", "one_cycle", "multi_step"}
         How the learning rate goes over all the batches of ``max_iter`` epochs.
     learning_rate_init : float, default=1e-3
         The largest learning rate: the first one, or the peak of "one_cycle".
@@ -48,6 +55,8 @@ class MiniBatchOptions:
         Stop after so many epochs in a row that improve by no more than ``tol``.
     mixup_alpha : float, default=0.0
         Mix rows in shares drawn from Beta(α, α); 0 does not mix.
+    trainer : Trainer
+        Everything else.
 
     Raises
     ------
@@ -66,6 +75,7 @@ class MiniBatchOptions:
     tol: float = 1e-4
     n_iter_no_change: int = 10
     mixup_alpha: float = 0.0
+    trainer: Trainer = field(default_factory=Trainer)
 
     def __post_init__(self):
         """Check the parameters."""
@@ -88,6 +98,29 @@ class MiniBatchOptions:
         for name, valid in in_range.items():
             if not valid:
                 raise ValueError(f"{name} is out of range: {getattr(self, name)!r}")
+        self.trainer.check()
+        self._check_schedule()
+        if self.mixup_alpha and self.trainer.cutmix_alpha:
+            raise ValueError(
+                f"mixup_alpha={self.mixup_alpha} and cutmix_alpha="
+                f"{self.trainer.cutmix_alpha} of the trainer exclude each other: set "
+                "one of them 0"
+            )
+
+    def _check_schedule(self):
+        warmup, milestones = self.trainer.warmup_epochs, self.trainer.milestones
+        if warmup and (self.learning_rate == "one_cycle" or warmup >= self.max_iter):
+            raise ValueError(
+                f"warmup_epochs={warmup} of the trainer must be less than max_iter, "
+                f"which is {self.max_iter}, and 0 for learning_rate='one_cycle'"
+            )
+        stepped = self.learning_rate == "multi_step"
+        if stepped != bool(milestones) or min(milestones, default=math.inf) <= warmup:
+            raise ValueError(
+                f"milestones={milestones!r} of the trainer belong to learning_rate="
+                f"'multi_step', and come after warmup_epochs={warmup}; learning_rate "
+                f"is {self.learning_rate!r}"
+            )
 
 
 # The gradient is needed also where the caller has switched it off.
@@ -101,6 +134,10 @@ def train_minibatch(
     validation: Problem | None = None,
     follower: Follower = NOBODY,
     optimizer: dict | None = None,
+    extractor: torch.nn.Module | None = None,
+    augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    undeferred: Problem | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> History:
     """Train a module in place on mini-batches of a problem.
 
@@ -112,7 +149,7 @@ def train_minibatch(
     Parameters
     ----------
     module : torch.nn.Module
-        Maps (b, q) rows to (b, d). On the device and in the precision of the problem;
+        Maps (b, ...) rows to (b, d). On the device and in the precision of the problem;
         only parameters that require a gradient are trained.
     problem : Problem
     options : MiniBatchOptions
@@ -127,6 +164,16 @@ def train_minibatch(
         training would keep if it ended there, in evaluation mode, and its History.
     optimizer : dict or None, default=None
         ``History.optimizer`` of an earlier run on the same module, to go on from.
+    extractor : torch.nn.Module or None, default=None
+        The part of the module with a learning rate and a penalty of its own, which may
+        be frozen at the beginning.
+    augment : callable or None, default=None
+        From a batch of rows on the device to one that is trained with.
+    undeferred : Problem or None, default=None
+        The same rows with other weights or another prior, for the epochs before those
+        that are deferred.
+    checkpoints : Checkpoints or None, default=None
+        Where to leave the state of the run, and to go on from if one is left there.
 
     Returns
     -------
@@ -142,10 +189,24 @@ def train_minibatch(
         it was before the call.
     """
     order_seed, dropout_seed, mixup_seed = draw_seeds(generator, 3)
-    device = problem.features.device
-    with all_or_nothing(module), isolated_randomness(dropout_seed, device):
-        weights, _ = trainable(module)
-        epochs = Epochs(module, problem, options, optimizer, order_seed, mixup_seed)
+    device = problem.y.device
+    with (
+        all_or_nothing(module),
+        isolated_randomness(dropout_seed, device),
+        deterministic_algorithms(options.trainer.deterministic),
+    ):
+        epochs = Epochs(
+            module,
+            problem,
+            options,
+            batch_sizes(len(problem.y), options.batch_size),
+            optimizer,
+            order_seed,
+            mixup_seed,
+            extractor=extractor,
+            augment=augment,
+            undeferred=undeferred,
+        )
         if validation is None:
             watch = TrainingLoss(options.tol)
         else:
@@ -156,6 +217,7 @@ def train_minibatch(
         def finish(module):
             """Give a module the weights to keep; return the history so far."""
             n_iter = len(loss_curve)
+            epochs.keep(module)
             best_iter = watch.keep_best(module, n_iter)
             scores = None if watch.scores is None else list(watch.scores)
             state = export_state(epochs.optimizer)
@@ -165,106 +227,28 @@ def train_minibatch(
             copy = deepcopy(module).eval()
             return copy, finish(copy)
 
-        for epoch in range(1, options.max_iter + 1):
+        run = Run(epochs, watch, patience, loss_curve)
+        stop = resumed(checkpoints, run)
+        while len(loss_curve) < options.max_iter and not stop:
+            epoch = len(loss_curve) + 1
             follower.begin()
-            loss = epochs.run()
-            with torch.no_grad():
-                loss += float(penalty(weights, options.alpha))
+            loss = epochs.run() + penalty_of(epochs.optimizer)
             if not math.isfinite(loss):
                 raise ValueError(
                     f"The loss is {loss} in epoch {epoch}; lower learning_rate_init, "
                     f"which is {options.learning_rate_init}"
                 )
             loss_curve.append(loss)
-            progress = watch.progress(module, epoch, loss)
+            progress = watch.progress(epochs.kept, epoch, loss)
             score = watch.scores[-1] if watch.scores else None
             stop = follower.end(Iteration(epoch, loss, score, outcome))
-            if stop or patience.exhausted(progress):
-                break
-        if abs(loss) > _DIVERGED * (1 + abs(loss_curve[0])):
+            stop = patience.exhausted(progress) or stop
+            if checkpoints is not None:
+                checkpoints.write(run, done=stop or epoch == options.max_iter)
+        first, last = loss_curve[0], loss_curve[-1]
+        if abs(last) > _DIVERGED * (1 + abs(first)):
             raise ValueError(
-                f"The loss has grown from {loss_curve[0]:g} to {loss:g}; lower "
+                f"The loss has grown from {first:g} to {last:g}; lower "
                 f"learning_rate_init, which is {options.learning_rate_init}"
             )
         return finish(module)
-
-
-class Epochs:
-    """Runs one epoch after the other.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-    problem : Problem
-    options : MiniBatchOptions
-    optimizer : dict or None
-    order_seed, mixup_seed : int
-        Apart from each other, so that mixup leaves the order of the rows the same.
-    """
-
-    def __init__(self, module, problem, options, optimizer, order_seed, mixup_seed):
-        self.module, self.problem = module, problem
-        self.objective = Objective(problem)
-        self.optimizer = make_optimizer(module, options, optimizer)
-        self.sizes = batch_sizes(len(problem.y), options.batch_size)
-        total_weight = float(len(problem.y))
-        if problem.sample_weight is not None:
-            total_weight = float(problem.sample_weight.double().sum())
-        self.mean_batch_weight = total_weight / len(self.sizes)
-        n_steps = options.max_iter * len(self.sizes)
-        self.schedule = SCHEDULES[options.learning_rate](
-            self.optimizer, options.learning_rate_init, n_steps
-        )
-        # On the CPU, so that every device sees the rows in the same order.
-        self.order = torch.Generator().manual_seed(order_seed)
-        self.mixup = Mixup(options.mixup_alpha, mixup_seed)
-
-    def run(self):
-        """Run one epoch; return the mean loss of its batches."""
-        module, problem = self.module.train(), self.problem
-        order = torch.randperm(len(problem.y), generator=self.order)
-        order = order.to(problem.y.device)
-        total = 0.0
-        for rows in order.split(self.sizes):
-            x, y = problem.features[rows], problem.y[rows]
-            weight = x.new_ones(len(rows))
-            if problem.sample_weight is not None:
-                weight = problem.sample_weight[rows].to(x)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss = self.mixup.loss(module, self.objective, x, y, weight)
-            # The loss is normalised by the weight in the batch, which would make a
-            # heavy row count less for being heavy.
-            loss = loss * (weight.sum() / self.mean_batch_weight)
-            loss.backward()
-            self.optimizer.step()
-            self.schedule.step()
-            # Kept on the device: one transfer an epoch, not one a batch.
-            total = total + loss.detach()
-        return float(total / len(self.sizes))
-
-
-def batch_sizes(n_rows, batch_size):
-    """Share the rows of an epoch out into batches as equal as can be.
-
-    A small last batch would have poor statistics for batch normalisation, and few
-    samples to contrast. A single row has none at all and makes no batch unless asked
-    for, so that batches of two or three may exceed ``batch_size`` by one.
-
-    Parameters
-    ----------
-    n_rows, batch_size : int
-
-    Returns
-    -------
-    list of int
-
-    Examples
-    --------
-    >>> batch_sizes(10, 4), batch_sizes(9, 8), batch_sizes(5, 2), batch_sizes(3, 4)
-    ([4, 3, 3], [5, 4], [3, 2], [3])
-    """
-    n_batches = math.ceil(n_rows / batch_size)
-    if batch_size > 1:
-        n_batches = max(1, min(n_batches, n_rows // 2))
-    size, n_larger = divmod(n_rows, n_batches)
-    return [size + 1] * n_larger + [size] * (n_batches - n_larger)

@@ -35,7 +35,7 @@ class Mixup:
         ----------
         module : torch.nn.Module
         objective : Objective
-        x : tensor of shape (b, q), floating point
+        x : tensor of shape (b, ...), floating point
         y : tensor of shape (b,), int64
         weight : tensor of shape (b,), floating point
 
@@ -47,9 +47,27 @@ class Mixup:
             return objective(module(x), y, weight)
         share = self.rng.beta(self.alpha, self.alpha)
         partner = torch.from_numpy(self.rng.permutation(len(y))).to(y.device)
-        projected = module(share * x + (1 - share) * x[partner])
+        mixed, share = self.mix(x, partner, share)
+        projected = module(mixed)
         return objective(
             torch.cat([projected, projected]),
             torch.cat([y, y[partner]]),
             torch.cat([share * weight, (1 - share) * weight[partner]]),
         )
+
+    def mix(self, x, partner, share):
+        """Return the mixtures, and the share in them of the rows themselves.
+
+        Parameters
+        ----------
+        x : tensor of shape (b, ...), floating point
+        partner : tensor of shape (b,), int64
+            The other row of each mixture.
+        share : float
+
+        Returns
+        -------
+        mixed : tensor of shape (b, ...)
+        share : float
+        """
+        return share * x + (1 - share) * x[partner], share

@@ -24,13 +24,15 @@ def sgd(groups, options):
 OPTIMIZERS = {"adamw": adamw, "sgd": sgd}
 
 
-def make_optimizer(module, options, state=None):
+def make_optimizer(module, options, state=None, extractor=None):
     """Return the optimiser of the trainable parameters of a module.
 
     Parameters
     ----------
     module : torch.nn.Module
     options : MiniBatchOptions
+    extractor : torch.nn.Module or None, default=None
+        The part of the module that has a learning rate and a penalty of its own.
     state : dict or None, default=None
         What `export_state` returned for an optimiser of the same module. The
         hyperparameters are those of the options all the same.
@@ -39,11 +41,24 @@ def make_optimizer(module, options, state=None):
     -------
     torch.optim.Optimizer
     """
-    weights, others = trainable(module)
-    groups = [
-        {"params": weights, "weight_decay": options.alpha},
-        {"params": others, "weight_decay": 0.0},
-    ]
+    within = set() if extractor is None else {id(p) for p in extractor.parameters()}
+    trainer = options.trainer
+    groups = []
+    for is_extractor, rate, alpha in (
+        (True, trainer.extractor_learning_rate, trainer.extractor_alpha),
+        (False, None, None),
+    ):
+        weights, others = (
+            [p for p in kind if (id(p) in within) == is_extractor]
+            for kind in trainable(module)
+        )
+        rate = options.learning_rate_init if rate is None else rate
+        alpha = options.alpha if alpha is None else alpha
+        groups += [
+            {"params": weights, "lr": rate, "weight_decay": alpha},
+            {"params": others, "lr": rate, "weight_decay": 0.0},
+        ]
+    groups = [group for group in groups if group["params"]]
     optimizer = OPTIMIZERS[options.solver](groups, options)
     if state is not None:
         own = optimizer.state_dict()

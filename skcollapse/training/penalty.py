@@ -1,5 +1,7 @@
 """Which parameters are pulled to zero, and how strongly."""
 
+import torch
+
 from skcollapse.training.proxies import Proxies
 
 
@@ -30,6 +32,13 @@ def trainable(module):
     weights = [p for p in parameters if p.ndim > 1 and id(p) not in of_proxies]
     others = [p for p in parameters if p.ndim <= 1 or id(p) in of_proxies]
     return weights, others
+
+
+@torch.no_grad()
+def penalty_of(optimizer):
+    """Return the penalty of all weights that an optimiser moves, as a float."""
+    groups = optimizer.param_groups
+    return sum(float(penalty(g["params"], g["weight_decay"])) for g in groups)
 
 
 def penalty(weights, alpha):

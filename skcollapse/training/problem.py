@@ -8,6 +8,7 @@ from torch import Tensor
 from skcollapse.losses import Loss
 from skcollapse.targets import ClassGeometry
 from skcollapse.training.proxies import Proxies
+from skcollapse.training.row_source import DeviceRows, StreamedRows
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,9 @@ class Problem:
 
     Parameters
     ----------
-    features : tensor of shape (n, q), floating point
+    features : tensor of shape (n, q), floating point, or rows of a source
+        Rows of any shape on their way to a device, see
+        :mod:`skcollapse.training.row_source`.
     y : tensor of shape (n,), int64
         Class indices in [0, K).
     sample_weight : tensor of shape (n,) or None
@@ -31,7 +34,7 @@ class Problem:
         Class vectors that are trained, in place of those of the target.
     """
 
-    features: Tensor
+    features: Tensor | DeviceRows | StreamedRows
     y: Tensor
     sample_weight: Tensor | None
     loss: Loss
@@ -41,7 +44,7 @@ class Problem:
 
     def tensor(self, array) -> Tensor:
         """Return an array in the dtype and on the device of the features."""
-        return torch.as_tensor(array).to(self.features)
+        return torch.as_tensor(array).to(self.features.device, self.features.dtype)
 
     @property
     def class_vectors(self) -> Tensor:
@@ -54,7 +57,7 @@ class Problem:
         weight = self.sample_weight
         weight = torch.ones_like(self.y) if weight is None else weight
         weight = weight.to(torch.float64)
-        return (weight / weight.sum()).to(self.features)
+        return self.tensor(weight / weight.sum())
 
     @property
     def class_frequency(self) -> Tensor:
@@ -74,4 +77,4 @@ class Problem:
     @property
     def log_prior(self) -> Tensor:
         """The (K,) logarithms of the class frequencies."""
-        return self.class_frequency.log().to(self.features)
+        return self.tensor(self.class_frequency.log())

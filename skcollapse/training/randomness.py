@@ -40,3 +40,21 @@ def isolated_randomness(seed, device):
             with torch.cuda.device(cuda):
                 torch.cuda.manual_seed(seed)
         yield
+
+
+@contextmanager
+def deterministic_algorithms(enabled):
+    """Let torch use algorithms only that give the same bits each time, if enabled."""
+    if not enabled:
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)
+        torch.backends.cudnn.benchmark = benchmark

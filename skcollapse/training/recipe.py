@@ -107,12 +107,12 @@ class Recipe:
         return torch.as_tensor(array).to(self.device)
 
     def problem(self, features, rows: Rows, class_counts) -> Problem:
-        """Return what is learnt from (n, q) features of rows, on the device.
+        """Return what is learnt from features of rows, which are on the device.
 
         Of the rows themselves only classes and weights are looked at.
         """
         return Problem(
-            self.to_device(features),
+            features,
             self.to_device(rows.y),
             self.to_device(rows.cost),
             self.loss,
@@ -130,7 +130,7 @@ class Recipe:
 
     def learn_from(self, features: FeatureMap, values, rows: Rows) -> Prepared:
         """Prepare features of rows that are there already."""
-        problem = self.problem(values, rows, rows.class_counts)
+        problem = self.problem(self.to_device(values), rows, rows.class_counts)
         return Prepared(features, problem, self.max_iter, self.tol)
 
     def scores(self, projected):

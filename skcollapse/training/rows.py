@@ -11,18 +11,22 @@ class Rows:
 
     Parameters
     ----------
-    X : ndarray of shape (n, p), floating point
+    X : ndarray of shape (n, p), floating point, or rows of a source
+        Rows of any shape, see :mod:`skcollapse.training.row_source`.
     y : ndarray of shape (n,), int64
     weight : ndarray of shape (n,), float64
         How often a row stands there.
     class_cost : ndarray of shape (K,), float64
         How much more rows of a class count, however often they stand there.
+    given_weight : ndarray of shape (n,), float64, or None
+        The weights before they were balanced, if they were.
     """
 
     X: np.ndarray
     y: np.ndarray
     weight: np.ndarray
     class_cost: np.ndarray
+    given_weight: np.ndarray | None = None
 
     def __len__(self):
         """Return the number of rows."""
@@ -30,13 +34,18 @@ class Rows:
 
     def take(self, index):
         """Return some of the rows."""
-        return replace(
-            self, X=self.X[index], y=self.y[index], weight=self.weight[index]
-        )
+        return replace(self.without_features(index), X=self.X[index])
 
     def without_features(self, index):
         """Return some of the rows with an empty X, so that no features are copied."""
-        return replace(self, X=self.X[:0], y=self.y[index], weight=self.weight[index])
+        given = self.given_weight
+        return replace(
+            self,
+            X=self.X[:0],
+            y=self.y[index],
+            weight=self.weight[index],
+            given_weight=None if given is None else given[index],
+        )
 
     @property
     def cost(self):

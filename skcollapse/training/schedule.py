@@ -3,25 +3,65 @@
 from torch.optim import lr_scheduler
 
 
-def constant(optimizer, learning_rate_init, n_steps):
+def constant(optimizer, options, n_steps, steps_per_epoch):
     """Keep the learning rate."""
     return lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
 
-def cosine(optimizer, learning_rate_init, n_steps):
+def cosine(optimizer, options, n_steps, steps_per_epoch):
     """Fall to zero along half a cosine (Loshchilov and Hutter 2017)."""
     return lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
 
 
-def one_cycle(optimizer, learning_rate_init, n_steps):
+def one_cycle(optimizer, options, n_steps, steps_per_epoch):
     """Rise to the learning rate over 30 % of the steps, then fall (Smith 2018)."""
     return lr_scheduler.OneCycleLR(
         optimizer,
-        max_lr=learning_rate_init,
+        max_lr=[group["lr"] for group in optimizer.param_groups],
         # The last rate is next to zero: a step more, so that no step is spent on it.
         total_steps=n_steps + 1,
         cycle_momentum=False,
     )
 
 
-SCHEDULES = {"constant": constant, "cosine": cosine, "one_cycle": one_cycle}
+def multi_step(optimizer, options, n_steps, steps_per_epoch):
+    """Multiply by gamma after each of some epochs (He et al. 2016)."""
+    trainer = options.trainer
+    # Epochs of the run, some of which may have gone by already in a warm-up.
+    epochs = [epoch - trainer.warmup_epochs for epoch in trainer.milestones]
+    milestones = [epoch * steps_per_epoch for epoch in epochs]
+    return lr_scheduler.MultiStepLR(optimizer, milestones, trainer.gamma)
+
+
+SCHEDULES = {
+    "constant": constant,
+    "cosine": cosine,
+    "one_cycle": one_cycle,
+    "multi_step": multi_step,
+}
+
+
+def make_schedule(optimizer, options, steps_per_epoch):
+    """Return the schedule of the options, after a warm-up if there is one.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+    options : MiniBatchOptions
+    steps_per_epoch : int
+
+    Returns
+    -------
+    torch.optim.lr_scheduler.LRScheduler
+    """
+    make = SCHEDULES[options.learning_rate]
+    warmup = options.trainer.warmup_epochs * steps_per_epoch
+    n_steps = options.max_iter * steps_per_epoch - warmup
+    schedule = make(optimizer, options, n_steps, steps_per_epoch)
+    if not warmup:
+        return schedule
+    # The rate is reached by the first step after the warm-up (Goyal et al. 2017).
+    rise = lr_scheduler.LinearLR(
+        optimizer, start_factor=1 / (warmup + 1), total_iters=warmup
+    )
+    return lr_scheduler.SequentialLR(optimizer, [rise, schedule], [warmup])

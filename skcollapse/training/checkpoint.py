@@ -1,0 +1,208 @@
+"""Tensors and what belongs to them, in a file that survives being interrupted.
+
+A checkpoint is one .safetensors file, so that any reader of the format opens it. The
+rest is JSON in its header, beside a digest of everything. Nothing is pickled.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+# The only two entries of the header.
+_META, _DIGEST = "meta", "sha256"
+
+
+class Checkpoint(NamedTuple):
+    """What was written.
+
+    Parameters
+    ----------
+    tensors : dict of str to tensor
+        On the CPU.
+    meta : dict
+        As JSON gives it back: tuples are lists, and all keys are strings.
+    """
+
+    tensors: dict
+    meta: dict
+
+
+class DamagedCheckpoint(ValueError):
+    """A file that is not a whole checkpoint."""
+
+
+def write_checkpoint(path, tensors, meta):
+    """Write a checkpoint, and keep the one before it.
+
+    A new file is written beside the old one, forced to the disk, and takes its name:
+    whenever the process or the machine stops, at least one whole checkpoint is there.
+    The one before keeps the name with ``.previous`` added, unless it is damaged. One
+    process at a time may write.
+
+    Parameters
+    ----------
+    path : str or path-like
+        In a folder that exists.
+    tensors : dict of str to tensor
+        On any device, of any dtype and strides, and sharing memory or not.
+    meta : dict
+        Anything that JSON can say, NaN and infinity too.
+
+    Raises
+    ------
+    ImportError
+        If the package safetensors is not installed.
+    TypeError
+        If ``meta`` holds what JSON cannot say.
+    OSError
+        If the file cannot be written; earlier checkpoints are left alone.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import torch
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = f"{folder}/run.safetensors"
+    ...     write_checkpoint(path, {"weight": torch.ones(2)}, {"epoch": 1})
+    ...     write_checkpoint(path, {"weight": torch.zeros(2)}, {"epoch": 2})
+    ...     read_checkpoint(path)
+    Checkpoint(tensors={'weight': tensor([0., 0.])}, meta={'epoch': 2})
+    """
+    torch_files = _safetensors().torch
+    path = Path(path)
+    try:
+        text = json.dumps(meta)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"meta must be a dict that JSON can say: {error}") from error
+    # Copies: the format knows neither strides nor memory that is shared.
+    tensors = {
+        name: tensor.detach()
+        .to("cpu", copy=True)
+        .clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+    data = torch_files.save(tensors, {_META: text, _DIGEST: _digest(tensors, text)})
+    written = _beside(path, ".tmp")
+    with written.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    # A damaged file must not take the place of a whole one.
+    with contextlib.suppress(FileNotFoundError, DamagedCheckpoint):
+        _read(path)
+        os.replace(path, _beside(path, ".previous"))
+    os.replace(written, path)
+    _sync_folder(path.parent)
+
+
+def read_checkpoint(path):
+    """Read the newest whole checkpoint.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    Checkpoint or None
+        The previous one if the newest is damaged; None if there is none.
+
+    Raises
+    ------
+    ImportError
+        If the package safetensors is not installed.
+
+    Warns
+    -----
+    UserWarning
+        For each file that is there and damaged, or if only the previous one is there.
+
+    Examples
+    --------
+    >>> read_checkpoint("no/such/file.safetensors") is None
+    True
+    """
+    path = Path(path)
+    previous = _beside(path, ".previous")
+    problems = []
+    for file in (path, previous):
+        try:
+            checkpoint = _read(file)
+        except FileNotFoundError:
+            problems.append(f"{file} is not there")
+        except DamagedCheckpoint as error:
+            problems.append(f"{file} is damaged ({error})")
+        else:
+            if problems:
+                _warn(f"{problems[0]}; going on from {file}")
+            return checkpoint
+    if path.exists() or previous.exists():
+        _warn(f"No checkpoint can be read: {' and '.join(problems)}")
+    return None
+
+
+def _safetensors():
+    try:
+        import safetensors.torch
+    except ImportError as error:
+        raise ImportError(
+            "Checkpoints need the package safetensors: pip install safetensors"
+        ) from error
+    return safetensors
+
+
+def _beside(path, suffix):
+    return path.with_name(path.name + suffix)
+
+
+def _warn(message):
+    warnings.warn(message, UserWarning, stacklevel=3)
+
+
+def _digest(tensors, text):
+    """Return the SHA-256 of names, dtypes, shapes, values and the JSON text."""
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        described = f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0"
+        digest.update(described.encode())
+        # NumPy has no bfloat16, but bytes of it.
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _read(path):
+    """Return the checkpoint of a file, or raise."""
+    safetensors = _safetensors()
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            # Copies: the file may be replaced while they are in use.
+            names = file.keys()
+            tensors = {name: file.get_tensor(name).clone() for name in names}
+        text, digest = header[_META], header[_DIGEST]
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise DamagedCheckpoint(str(error).partition("\n")[0]) from error
+    except KeyError as error:
+        raise DamagedCheckpoint(f"its header has no {error}") from error
+    if _digest(tensors, text) != digest:
+        raise DamagedCheckpoint("its digest is that of other data")
+    return Checkpoint(tensors, json.loads(text))
+
+
+def _sync_folder(folder):
+    """Force the new names in a folder to the disk, where folders can be opened."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,234 @@
+"""One epoch after the other: which rows, how their gradients come about, and steps."""
+
+import warnings
+from contextlib import nullcontext
+
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils import clip_grad_norm_
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from skcollapse.training.batches import batch_sizes
+from skcollapse.training.cutmix import CutMix
+from skcollapse.training.mixup import Mixup
+from skcollapse.training.objective import Objective
+from skcollapse.training.optimizer import make_optimizer
+from skcollapse.training.row_source import as_source
+from skcollapse.training.sampling import EpochOrder
+from skcollapse.training.schedule import make_schedule
+from skcollapse.training.snapshot import Snapshot
+
+
+class Draw:
+    """Which rows make an epoch, and what their loss is.
+
+    Parameters
+    ----------
+    problem : Problem
+    sampler : {"balanced", "square_root"} or None
+    """
+
+    def __init__(self, problem, sampler):
+        self.objective = Objective(problem)
+        weight = problem.sample_weight
+        self.weight = torch.ones_like(problem.y) if weight is None else weight
+        self.weight = problem.tensor(self.weight)
+        n_classes = len(problem.target.classifier)
+        self.order = EpochOrder(problem.y, n_classes, sampler)
+        self.total_weight = float(self.weight.double().sum())
+        if sampler is None:
+            return
+        # How heavy the classes are in what is drawn: the prior that a loss adjusts for.
+        drawn = self.order.probabilities.to(problem.y.device)
+        heavy = torch.zeros_like(drawn).index_add_(0, problem.y, self.weight.double())
+        mass = drawn * heavy / self.order.counts.to(drawn).clamp(min=1)
+        self.total_weight = float(mass.sum()) * len(problem.y)
+        if self.objective.log_prior is not None:
+            self.objective.log_prior = problem.tensor((mass / mass.sum()).log())
+
+
+class Epochs:
+    """Runs one epoch after the other.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    problem : Problem
+    options : MiniBatchOptions
+    sizes : list of int
+        Of the batches of an epoch.
+    optimizer : dict or None
+    order_seed, mixup_seed : int
+        Apart from each other, so that mixup leaves the order of the rows the same.
+    extractor : torch.nn.Module or None
+        A part of the module.
+    augment : callable or None
+    undeferred : Problem or None
+        In place of the problem for the first epochs.
+    """
+
+    def __init__(
+        self,
+        module,
+        problem,
+        options,
+        sizes,
+        optimizer,
+        order_seed,
+        mixup_seed,
+        *,
+        extractor,
+        augment,
+        undeferred,
+    ):
+        trainer = options.trainer
+        self.module, self.problem, self.sizes = module, problem, sizes
+        self.trainer, self.extractor, self.augment = trainer, extractor, augment
+        self.source, self.device = as_source(problem.features), problem.y.device
+        self.draw = Draw(problem, trainer.sampler)
+        self.first_draw = Draw(undeferred, None) if trainer.deferred else self.draw
+        if trainer.channels_last:
+            module.to(memory_format=torch.channels_last)
+        self.forward = torch.compile(module) if trainer.compile else module
+        self.optimizer = make_optimizer(module, options, optimizer, extractor)
+        self.schedule = make_schedule(self.optimizer, options, len(sizes))
+        # Without gradients a step does nothing, but a schedule wants to have seen one
+        # before its own, and the first of half precision is often skipped.
+        self.optimizer.step()
+        self.parameters = [p for p in module.parameters() if p.requires_grad]
+        within = [] if extractor is None else extractor.parameters()
+        self.freezable = [p for p in within if p.requires_grad]
+        # On the CPU, so that every device sees the rows in the same order.
+        self.generator = torch.Generator().manual_seed(order_seed)
+        if trainer.cutmix_alpha:
+            self.mixup = CutMix(trainer.cutmix_alpha, mixup_seed)
+        else:
+            self.mixup = Mixup(options.mixup_alpha, mixup_seed)
+        dtype = trainer.autocast_dtype
+        self.precision = nullcontext()
+        if dtype is not None:
+            self.precision = torch.autocast(self.device.type, dtype)
+        # Gradients too small for half precision are made larger for the way back.
+        self.scaler = torch.amp.GradScaler(
+            self.device.type, enabled=dtype is torch.float16
+        )
+        self.average = None
+        if trainer.ema_decay is not None:
+            self.average = AveragedModel(
+                module,
+                multi_avg_fn=get_ema_multi_avg_fn(trainer.ema_decay),
+                use_buffers=True,
+            )
+        self.n_parts = trainer.accumulate
+        self.n_epochs = 0
+
+    @property
+    def kept(self):
+        """The module whose weights are those to keep."""
+        return self.module if self.average is None else self.average.module
+
+    def keep(self, module):
+        """Give a module the weights to keep."""
+        if self.average is not None:
+            Snapshot(self.average.module).restore_values(module)
+
+    def run(self):
+        """Run one epoch; return the mean loss of its batches."""
+        self.n_epochs += 1
+        self._set_modes()
+        deferred = self.n_epochs <= self.trainer.deferred
+        draw = self.first_draw if deferred else self.draw
+        mean_weight = draw.total_weight / len(self.sizes)
+        order = draw.order(self.generator).to(self.device)
+        total = 0.0
+        for x, y, weight in zip(
+            self.source.batches(order, self.sizes),
+            self.problem.y[order].split(self.sizes),
+            draw.weight[order].split(self.sizes),
+            strict=True,
+        ):
+            loss = self._step(x, y, weight, draw.objective, mean_weight)
+            # Kept on the device: one transfer an epoch, not one a batch.
+            total = total + loss
+        return float(total / len(self.sizes))
+
+    def skip(self, n_epochs):
+        """Take epochs as run, whose effect on all else has been restored.
+
+        Stepping through the learning rates gives the bits that they had.
+        """
+        self.n_epochs = n_epochs
+        for _ in range(n_epochs * len(self.sizes)):
+            self.schedule.step()
+
+    def _set_modes(self):
+        """Set training mode, but evaluation mode for what does not learn."""
+        self.module.train()
+        if self.extractor is None:
+            return
+        learns = self.n_epochs > self.trainer.freeze_epochs
+        for parameter in self.freezable:
+            parameter.requires_grad_(learns)
+        self.extractor.train(learns)
+        for norm in self.extractor.modules():
+            if isinstance(norm, _BatchNorm) and norm.affine:
+                norm.train(norm.weight.requires_grad)
+
+    def _step(self, x, y, weight, objective, mean_weight):
+        """Move the weights by one batch; return its loss."""
+        if self.augment is not None:
+            x = self.augment(x)
+        if self.trainer.channels_last and x.ndim == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        while True:
+            try:
+                loss = self._gradient(x, y, weight, objective, mean_weight)
+                break
+            except torch.OutOfMemoryError:
+                # A row alone has no statistics.
+                if len(y) < 4 * self.n_parts:
+                    raise
+            # Here and not above, where the exception still holds what was computed.
+            self._halve(len(y))
+        if self.trainer.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            clip_grad_norm_(self.parameters, self.trainer.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.schedule.step()
+        if self.average is not None:
+            self.average.update_parameters(self.module)
+        return loss
+
+    def _gradient(self, x, y, weight, objective, mean_weight):
+        """Compute the gradient of a batch, part by part; return its loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        total = 0.0
+        sizes = batch_sizes(len(y), -(-len(y) // self.n_parts))
+        for x_part, y_part, weight_part in zip(
+            x.split(sizes), y.split(sizes), weight.split(sizes), strict=True
+        ):
+            with self.precision:
+                loss = self.mixup.loss(
+                    self.forward, objective, x_part, y_part, weight_part
+                )
+            # The loss is normalised by the weight in the batch, which would make a
+            # heavy row count less for being heavy.
+            loss = loss * (weight_part.sum() / mean_weight)
+            self.scaler.scale(loss).backward()
+            total = total + loss.detach()
+        return total
+
+    def _halve(self, n_rows):
+        """Compute batches in twice as many parts from now on."""
+        self.n_parts *= 2
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        warnings.warn(
+            f"The device is out of memory: batches of {n_rows} rows are now computed "
+            f"in {self.n_parts} parts, whose gradients add up. Set batch_size lower, "
+            f"or trainer=Trainer(accumulate={self.n_parts}).",
+            RuntimeWarning,
+            stacklevel=2,
+        )

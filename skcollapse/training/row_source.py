@@ -1,0 +1,255 @@
+"""Rows of any shape, batch by batch: the set need not fit on the device.
+
+Where rows lie is one matter and where they are needed is another. Those that are many
+stay where they are, an array, a memory map or a data set, and are chosen by index; what
+training sees are batches on its device.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from skcollapse._arrays import as_input
+
+# Of the free memory of a device, rows may take this share: activations need the rest.
+_RESIDENT_SHARE = 0.4
+# Without gradients so many rows at once, or so many numbers of larger ones.
+_MOST_ROWS, _FEWEST_ROWS, _MOST_VALUES = 8192, 32, 2**21
+
+
+class ArrayRows:
+    """Some rows of an array, which is not copied.
+
+    Parameters
+    ----------
+    data : ndarray of shape (n, ...)
+        Of numbers; it may be a memory map.
+    index : ndarray of int or None, default=None
+        Which rows; None is all of them.
+    """
+
+    # Read again, a row is the same.
+    is_random = False
+
+    def __init__(self, data, index=None):
+        self.data, self.index = data, index
+        self.shape = data.shape[1:]
+
+    def __len__(self):
+        return len(self.data) if self.index is None else len(self.index)
+
+    def __getitem__(self, index):
+        """Return some of the rows, by index or mask, without copying them."""
+        before = np.arange(len(self.data)) if self.index is None else self.index
+        return type(self)(self.data, before[index])
+
+    @property
+    def floating_dtype(self):
+        """The dtype for a network that has none of its own."""
+        double = self.data.dtype.kind == "f" and self.data.itemsize > 4
+        return torch.float64 if double else torch.float32
+
+    @property
+    def size(self):
+        """The number of numbers."""
+        return len(self) * math.prod(self.shape)
+
+    @property
+    def n_bytes(self):
+        """How much memory the rows take on a device."""
+        return self.size * self.data.itemsize
+
+    def batches(self, parts):
+        """Yield batches as tensors on the host, given the indices of their rows.
+
+        Parameters
+        ----------
+        parts : iterable of tensors of int64
+
+        Yields
+        ------
+        tensor of shape (b, ...)
+        """
+        native = self.data.dtype.newbyteorder("=")
+        for part in parts:
+            rows = part.numpy()
+            rows = rows if self.index is None else self.index[rows]
+            # Chosen by index they are a copy, which torch can take: only native order.
+            yield torch.from_numpy(self.data[rows].astype(native, copy=False))
+
+    def on(self, device, dtype):
+        """Return the rows for a device, there already if they fit.
+
+        Parameters
+        ----------
+        device : torch.device
+        dtype : torch.dtype
+            Of the network.
+
+        Returns
+        -------
+        DeviceRows or StreamedRows
+        """
+        if device.type == "cpu" and self.index is None and _is_plain(self.data):
+            return DeviceRows(torch.from_numpy(self.data), dtype)
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            if self.n_bytes <= _RESIDENT_SHARE * free:
+                return DeviceRows(self._moved(device), dtype)
+        return StreamedRows(self, device, dtype)
+
+    def _moved(self, device):
+        """Copy the rows to a device, part by part."""
+        parts = torch.arange(len(self)).split(_rows_at_once(self.shape))
+        return torch.cat([batch.to(device) for batch in self.batches(parts)])
+
+
+class DatasetRows:
+    """Some rows of a data set of torch.
+
+    Parameters
+    ----------
+    dataset : torch.utils.data.Dataset
+        Of (x, y) pairs, by index; y is not looked at.
+    n_workers : int
+        Processes that make batches; 0 is this one.
+    index : ndarray of int or None, default=None
+    """
+
+    # Many data sets augment what they hold.
+    is_random = True
+    floating_dtype = torch.float32
+
+    def __init__(self, dataset, n_workers, index=None):
+        self.dataset, self.n_workers = dataset, n_workers
+        self.index = np.arange(len(dataset)) if index is None else index
+        # What there is to compute is not known: it is not little.
+        self.size = math.inf
+
+    @property
+    def shape(self):
+        """The shape of a row."""
+        return tuple(np.shape(self.dataset[0][0]))
+
+    def __len__(self):
+        return len(self.index)
+
+    def __getitem__(self, index):
+        """Return some of the rows, by index or mask."""
+        return type(self)(self.dataset, self.n_workers, self.index[index])
+
+    def pairs(self, parts):
+        """Yield batches of pairs, given the indices of their rows, or raise."""
+        loader = DataLoader(
+            self.dataset,
+            batch_sampler=[self.index[part.numpy()].tolist() for part in parts],
+            num_workers=self.n_workers,
+        )
+        for batch in loader:
+            if not (len(batch) == 2 and isinstance(batch[0], Tensor)):
+                raise TypeError(
+                    "X must be a Dataset of pairs (x, y), in which x is a tensor; its "
+                    f"batches are of the types {[type(part) for part in batch]}."
+                )
+            yield batch
+
+    def batches(self, parts):
+        """Yield batches as tensors on the host; see :class:`ArrayRows`."""
+        for x, _ in self.pairs(parts):
+            yield x
+
+    def on(self, device, dtype):
+        """Return the rows for a device, as they are read."""
+        return StreamedRows(self, device, dtype)
+
+
+class DeviceRows:
+    """Rows of a tensor, which is on the device already.
+
+    Parameters
+    ----------
+    rows : tensor of shape (n, ...)
+    dtype : torch.dtype or None, default=None
+        Floating-point, in which they are given unless they are indices; None is their
+        own.
+    """
+
+    def __init__(self, rows, dtype=None):
+        self.rows, self.device, self.dtype = rows, rows.device, dtype or rows.dtype
+        self.shape = rows.shape[1:]
+
+    def __len__(self):
+        return len(self.rows)
+
+    def batches(self, order, sizes):
+        """Yield batches in an order of the rows.
+
+        Parameters
+        ----------
+        order : tensor of int64, on any device
+        sizes : int or list of int
+
+        Yields
+        ------
+        tensor of shape (b, ...)
+        """
+        for rows in order.to(self.device).split(sizes):
+            yield as_input(self.rows[rows], self.dtype)
+
+
+class StreamedRows:
+    """Rows that are brought to the device batch by batch.
+
+    Parameters
+    ----------
+    source : ArrayRows or DatasetRows
+    device : torch.device
+    dtype : torch.dtype
+        Floating-point, in which they are given unless they are indices.
+    """
+
+    def __init__(self, source, device, dtype):
+        self.source, self.device, self.dtype = source, device, dtype
+        self.shape = source.shape
+
+    def __len__(self):
+        return len(self.source)
+
+    def batches(self, order, sizes):
+        """Yield batches in an order of the rows; see :class:`DeviceRows`."""
+        for batch in self.source.batches(order.cpu().split(sizes)):
+            # The device computes on one batch while the next one is read and sent.
+            batch = batch.pin_memory() if self.device.type == "cuda" else batch
+            batch = batch.to(self.device, non_blocking=True)
+            yield as_input(batch, self.dtype)
+
+
+def as_source(features):
+    """Return features of a problem as rows that give batches.
+
+    Parameters
+    ----------
+    features : tensor, DeviceRows or StreamedRows
+    """
+    return DeviceRows(features) if isinstance(features, Tensor) else features
+
+
+def without_gradients(source):
+    """Yield all rows, in as large batches as are prudent where nothing is learnt."""
+    return source.batches(torch.arange(len(source)), _rows_at_once(source.shape))
+
+
+def _rows_at_once(shape):
+    if len(shape) < 2:
+        return _MOST_ROWS
+    rows = _MOST_VALUES // max(math.prod(shape), 1)
+    return max(_FEWEST_ROWS, min(rows, _MOST_ROWS))
+
+
+def _is_plain(array):
+    """Return whether torch can use an array where it lies, without a word."""
+    flags = array.flags
+    return flags.writeable and flags.c_contiguous and array.dtype.isnative
