@@ -306,7 +306,9 @@ class ProjectionClassifier(
     def _apply(self, function, X):
         """Return a function of checked X."""
         check_is_fitted(self)
-        X = check_inputs(self, to_numpy(X), reset=False, ensure_all_finite=False)
+        # Networks may hide what is not finite.
+        finite = self.extractor_ is not None
+        X = check_inputs(self, to_numpy(X), reset=False, ensure_all_finite=finite)
         if self.extractor_ is not None:
             device = resolve_device(self.device)
             X = extract(self.extractor_, X, device, n_workers(self))

@@ -31,7 +31,7 @@ class EndToEnd(Network):
     @property
     def dtype(self):
         """The dtype in which it computes."""
-        return floating_dtype(self.extractor) or torch.float32
+        return floating_dtype(self.extractor) or floating_dtype(self.module)
 
     def fits(self, rows):
         """Return whether there are as many classes."""
@@ -89,7 +89,7 @@ def new_end_to_end(estimator, rows, recipe, rng):
     EndToEnd
     """
     extractor = to_train(estimator.extractor, rows.X).cpu()
-    dtype = floating_dtype(extractor) or torch.float32
+    dtype = floating_dtype(extractor) or rows.X.floating_dtype
     few = StreamedRows(rows.X, torch.device("cpu"), dtype)
     few = next(few.batches(torch.arange(min(2, len(rows))), 2))
     with evaluating(extractor), torch.no_grad():

@@ -1,6 +1,7 @@
 """Networks before the projector: what is given, what is kept, and what goes in."""
 
 from copy import deepcopy
+from functools import partial
 
 import numpy as np
 import torch
@@ -129,11 +130,13 @@ def features_of(network, rows, device):
     """
     with alone_on(device):
         network, device = placed(Checked(network), device)
-        dtype = floating_dtype(network) or torch.float32
+        dtype = floating_dtype(network) or rows.floating_dtype
         streamed = StreamedRows(rows, device, dtype)
         with evaluating(network), torch.no_grad():
             batches = [to_numpy(network(x)) for x in without_gradients(streamed)]
     features = np.concatenate(batches)
+    if features.dtype.kind != "f":
+        features = features.astype(np.float64)
     assert_all_finite(features, input_name="The output of extractor")
     return features
 
@@ -161,13 +164,15 @@ def check_inputs(estimator, *data, reset, ensure_all_finite=True):
         return validate_data(estimator, *data, dtype=dtype, reset=reset, **options)
     if isinstance(data[0], Dataset):
         return _check_dataset(estimator, *data)
-    if np.ndim(data[0]) <= 2:
+    ndim = data[0].ndim if hasattr(data[0], "ndim") else np.asarray(data[0]).ndim
+    if ndim <= 2:
         return validate_data(estimator, *data, dtype="numeric", reset=reset, **options)
     if reset:
         # Of an earlier fit, to rows that had them.
         for name in ("n_features_in_", "feature_names_in_"):
             vars(estimator).pop(name, None)
-    check = check_array if len(data) == 1 else check_X_y
+    # The other one names X itself.
+    check = partial(check_array, input_name="X") if len(data) == 1 else check_X_y
     return check(*data, dtype="numeric", allow_nd=True, estimator=estimator, **options)
 
 

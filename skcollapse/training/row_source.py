@@ -47,6 +47,12 @@ class ArrayRows:
         return type(self)(self.data, before[index])
 
     @property
+    def floating_dtype(self):
+        """The dtype for a network that has none of its own."""
+        double = self.data.dtype.kind == "f" and self.data.itemsize > 4
+        return torch.float64 if double else torch.float32
+
+    @property
     def size(self):
         """The number of numbers."""
         return len(self) * math.prod(self.shape)
@@ -115,6 +121,7 @@ class DatasetRows:
 
     # Many data sets augment what they hold.
     is_random = True
+    floating_dtype = torch.float32
 
     def __init__(self, dataset, n_workers, index=None):
         self.dataset, self.n_workers = dataset, n_workers

@@ -39,7 +39,7 @@ class EpochOrder:
 
     Without a sampler every row comes once. With one, rows are drawn with replacement: a
     class by its probability, then any of its rows. Rare rows come often then and some
-    of the frequent ones not at all. The prior of the rows drawn is that of their classes'
+    of the frequent ones not at all. The prior of the rows drawn is that of the class
     probabilities: a loss that adjusts for another one adjusts twice.
 
     Parameters
