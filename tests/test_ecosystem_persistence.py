@@ -22,7 +22,7 @@ FEW = {"max_iter": 3, "tol": 0, "random_state": 0}
 LINEAR = ["skcollapse.projectors.fitted.LinearProjection"]
 KERNEL = ["skcollapse.projectors.fitted.KernelExpansion", *LINEAR]
 NETWORK = [
-    "skcollapse.classifiers._module.Network",
+    "skcollapse.classifiers._network.Network",
     "skcollapse.classifiers._stored.Stored",
     "skcollapse.projectors.fitted_mlp.MLPProjection",
 ]

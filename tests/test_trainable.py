@@ -16,8 +16,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 from torch.utils.data import IterableDataset, TensorDataset
 
-from skcollapse import ETFClassifier, HUGClassifier
+from skcollapse import ETFClassifier, HUGClassifier, NeuralCollapseScorer
 from skcollapse.extract import FeatureExtractor
+from skcollapse.monitor import CollapseMonitor
 from skcollapse.training import RandomCropFlip, Trainer
 
 D = 128
@@ -202,6 +203,9 @@ def test_data_sets_are_read_in_either_mode(data):
     assert set(frozen.predict(new)) <= set(names)
     arrays = clone(model).fit(X, names[y])
     assert_array_equal(frozen.predict(new), arrays.predict(new.tensors[0]))
+    extractor = FeatureExtractor(nn.Sequential(*convolutional(), nn.Linear(D, 2)))
+    headless = clone(model).set_params(extractor=extractor).fit(pairs, names[y])
+    assert_array_equal(headless.predict(new), frozen.predict(new))
 
 
 def test_tokens_of_any_length(data):
@@ -371,7 +375,6 @@ def test_the_second_stage_is_a_fit_to_frozen_features(data, refit):
         extractor=first.extractor_,
         solver=refit,
         projector="linear",
-        max_iter=TRAINED["max_iter"],
         random_state=0,
     ).fit(X, y)
     assert_allclose(
@@ -408,6 +411,39 @@ def test_verbose_and_early_stopping(data, capsys):
     assert len(lines) == len(model.validation_scores_) == 2
     assert "iteration 2" in lines[1]
     assert "held-out accuracy" in lines[1]
+
+
+def test_callbacks_see_fitted_copies_and_change_nothing(data):
+    pytest.importorskip("sklearn.callback")
+    X, y, new, _ = data
+    model = ETFClassifier(
+        extractor=convolutional(), trainer=Trainer(ema_decay=0.5), **TRAINED
+    )
+    expected = model.fit(X, y).predict_proba(new)
+    monitor = CollapseMonitor()
+    pairs = TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
+    model = clone(model).set_callbacks(monitor).fit(pairs)
+    assert_array_equal(model.predict_proba(new), expected)
+    assert list(monitor.reports) == [1, 2]
+    report = NeuralCollapseScorer(model.target_).fit(model.transform(X), y).report_
+    assert monitor.reports[2]["nc1"] == pytest.approx(report["nc1"])
+
+
+def test_callbacks_see_both_stages(data):
+    pytest.importorskip("sklearn.callback")
+    X, y, _, _ = data
+    monitor = CollapseMonitor()
+    model = ETFClassifier(
+        extractor=convolutional(),
+        solver="adamw",
+        alpha=0.01,
+        trainer=Trainer(refit="lbfgs"),
+        **{**TRAINED, "max_iter": 4},
+    )
+    model.set_callbacks(monitor).fit(X, y)
+    report = NeuralCollapseScorer(model.target_).fit(model.transform(X), y).report_
+    assert len(monitor.reports) == 4
+    assert monitor.reports[4]["nc1"] != report["nc1"]
 
 
 def test_searches_reach_the_trainer(data):
@@ -659,6 +695,9 @@ def test_bad_data_is_named(data):
         model.fit(pairs, y[:-1])
     with pytest.raises(ValueError, match="map-style Dataset"):
         model.fit(Endless())
+    triples = TensorDataset(*pairs.tensors, pairs.tensors[1])
+    with pytest.raises(TypeError, match="X must be a Dataset of pairs"):
+        model.fit(triples)
     with pytest.raises(ValueError, match="requires y to be passed"):
         model.fit(X)
     broken = X.copy()

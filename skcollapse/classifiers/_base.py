@@ -24,6 +24,7 @@ from skcollapse.classifiers._extraction import (
     check_inputs,
     extract,
     frozen,
+    labels_of,
     n_workers,
 )
 from skcollapse.classifiers._fitting import (
@@ -88,10 +89,14 @@ class ProjectionClassifier(
 
         Parameters
         ----------
-        X : array-like or tensor of shape (n_samples, n_features)
-            Float32 and float64 are computed as they are, float16 in float32.
+        X : array-like or tensor of shape (n_samples, n_features), or Dataset
+            Float32 and float64 are computed as they are, float16 in float32. With an
+            extractor rows have any shape, X may be a memory map, and
+            floating-point numbers and pixels, which are integers of one byte, are
+            converted to the dtype of the network on the device; or X is a map-style
+            :class:`torch.utils.data.Dataset` of pairs.
         y : array-like or tensor of shape (n_samples,)
-            Labels of at least two classes.
+            Labels of at least two classes. None reads a Dataset once for its own.
         sample_weight : array-like of shape (n_samples,), default=None
             A weight of 2 is a row that stands twice, a weight of 0 a row left out.
         groups : array-like of shape (n_samples,), default=None
@@ -111,6 +116,7 @@ class ProjectionClassifier(
         check_parameters(self)
         loss, device = self._make_loss(), resolve_device(self.device)
         rng = check_random_state(self.random_state)
+        y = labels_of(X, y, n_workers(self))
         X, y, sample_weight = map(to_numpy, (X, y, sample_weight))
         extractor = self._extractor_to_keep()
         rows, classes, counts = self._prepare(X, y, sample_weight, extractor, device)
@@ -160,6 +166,7 @@ class ProjectionClassifier(
         """
         check_parameters(self)
         loss, device = self._make_loss(), resolve_device(self.device)
+        y = labels_of(X, y, n_workers(self))
         first = getattr(self, "_network", None) is None
         extractor = self._extractor_to_keep() if first else self.extractor_
         X, y, weight = self._check_rows(X, y, sample_weight, reset=first)

@@ -7,12 +7,20 @@ import numpy as np
 import torch
 
 from skcollapse.classifiers._extraction import Checked, features_of, to_train
-from skcollapse.classifiers._linear import fit_linear
+from skcollapse.classifiers._linear import LINEAR_PARTS, fit_linear
 from skcollapse.classifiers._network import Network, new_projector
 from skcollapse.extract._placing import evaluating, floating_dtype
 from skcollapse.training.early_stopping import project_rows
 from skcollapse.training.proxies import ProjectorWithProxies
 from skcollapse.training.row_source import StreamedRows
+
+# What a second stage does anew.
+_OF_SECOND_STAGE = (
+    "projection_",
+    "temperature_",
+    "selection_results_",
+    "_unit_features",
+)
 
 
 @dataclass
@@ -126,8 +134,16 @@ def refitted(stage, state, rows, recipe, groups, rng, task):
     features = features_of(state["extractor_"], rows.X, recipe.device)
     rows = replace(rows, X=features)
     target = type(recipe.target)(state["target_"], state["target_means_"])
-    again = fit_linear(
-        stage, rows, recipe.loss, target, recipe.device, groups, rng, task
+
+    def joined(again):
+        """Return the attributes of both stages."""
+        return {**state, **{name: again[name] for name in _OF_SECOND_STAGE}}
+
+    second = task.part(
+        "second stage", len(LINEAR_PARTS), lambda again: task.attributes(joined(again))
     )
-    kept = ("projection_", "temperature_", "selection_results_", "_unit_features")
-    return {**state, **{name: again[name] for name in kept}}
+    again = fit_linear(
+        stage, rows, recipe.loss, target, recipe.device, groups, rng, second
+    )
+    second.end()
+    return joined(again)

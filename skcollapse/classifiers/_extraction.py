@@ -163,7 +163,7 @@ def check_inputs(estimator, *data, reset, ensure_all_finite=True):
         dtype = float_dtypes(data[0])
         return validate_data(estimator, *data, dtype=dtype, reset=reset, **options)
     if isinstance(data[0], Dataset):
-        return _check_dataset(estimator, *data)
+        return _check_dataset(*data)
     ndim = data[0].ndim if hasattr(data[0], "ndim") else np.asarray(data[0]).ndim
     if ndim <= 2:
         return validate_data(estimator, *data, dtype="numeric", reset=reset, **options)
@@ -176,25 +176,30 @@ def check_inputs(estimator, *data, reset, ensure_all_finite=True):
     return check(*data, dtype="numeric", allow_nd=True, estimator=estimator, **options)
 
 
-def _check_dataset(estimator, dataset, *labels):
-    if not (hasattr(dataset, "__len__") and len(dataset)):
-        raise ValueError(
-            "X must be an array, or a map-style Dataset that has a length and rows; "
-            f"got {dataset!r}."
-        )
+def _check_dataset(dataset, *labels):
+    _checked_dataset(dataset)
     if not labels:
         return dataset
-    (y,) = labels
-    if y is None:
-        y = labels_of(dataset, n_workers=n_workers(estimator))
-    y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+    y = check_array(*labels, ensure_2d=False, dtype=None, input_name="y")
     check_consistent_length(range(len(dataset)), y)
     return dataset, y.ravel()
 
 
-def labels_of(dataset, n_workers):
-    """Return the labels of a data set, which is read once for that."""
-    rows = DatasetRows(dataset, n_workers)
+def _checked_dataset(dataset):
+    """Return a data set that has rows and a length, or raise."""
+    if hasattr(dataset, "__len__") and len(dataset):
+        return dataset
+    raise ValueError(
+        "X must be an array, or a map-style Dataset that has a length and rows; got "
+        f"{dataset!r}."
+    )
+
+
+def labels_of(X, y, n_workers):
+    """Return labels that were given; or those of a data set, read once for that."""
+    if y is not None or not isinstance(X, Dataset):
+        return y
+    rows = DatasetRows(_checked_dataset(X), n_workers)
     parts = torch.arange(len(rows)).split(_BATCH_SIZE)
     return np.concatenate([np.asarray(y) for _, y in rows.pairs(parts)])
 

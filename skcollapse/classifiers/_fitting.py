@@ -25,6 +25,8 @@ SOLVERS = {
     "module": ("adamw", "sgd", "lbfgs"),
 }
 MINI_BATCH = ("adamw", "sgd")
+# Epochs may be few, and iterations of a second stage are cheap.
+_REFIT_ITERATIONS = 200
 
 
 def kind_of(estimator):
@@ -108,10 +110,10 @@ def trains_module(estimator):
 
 def n_parts(estimator):
     """Return how many parts the fit has at most, for those who follow it."""
-    # Iterations; a search, and the fit of what it has chosen; or all of these.
-    iterations = estimator.max_iter * trains_module(estimator)
-    linear = not iterations or refit_of(estimator) is not None
-    return iterations + len(LINEAR_PARTS) * linear
+    # Iterations, and perhaps a second stage; or a search, and a fit of what it chose.
+    if trains_module(estimator):
+        return estimator.max_iter + (refit_of(estimator) is not None)
+    return len(LINEAR_PARTS)
 
 
 def refit_of(estimator):
@@ -163,6 +165,7 @@ def fit_projection(estimator, rows, loss, target, device, groups, rng, task):
         return state
     stage = copy(estimator)
     stage.solver, stage.projector = refit_of(estimator), "linear"
+    stage.max_iter = max(estimator.max_iter, _REFIT_ITERATIONS)
     return refitted(stage, state, rows, recipe, groups, rng, task)
 
 

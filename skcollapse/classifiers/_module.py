@@ -152,32 +152,10 @@ def fit_module(
                 follower=follower,
             )
         else:
-            auto = isinstance(estimator.batch_size, str)
-            batch_size = _LARGEST_BATCH if auto else estimator.batch_size
-            options = MiniBatchOptions(
-                solver=solver,
-                alpha=alpha,
-                batch_size=min(batch_size, len(rows)),
-                learning_rate="constant" if one_epoch else estimator.learning_rate,
-                learning_rate_init=estimator.learning_rate_init,
-                momentum=estimator.momentum,
-                max_iter=1 if one_epoch else estimator.max_iter,
-                tol=estimator.tol,
-                n_iter_no_change=estimator.n_iter_no_change,
-                mixup_alpha=estimator.mixup_alpha,
-                trainer=estimator.trainer or Trainer(),
-            )
-            checkpoints = None
-            if estimator.checkpoint is not None:
-                checkpoints = Checkpoints(
-                    estimator.checkpoint,
-                    options.trainer.checkpoint_every,
-                    fingerprint(estimator, rows, module),
-                )
             history = train_minibatch(
                 module,
                 training,
-                options,
+                _options(estimator, solver, alpha, len(rows), one_epoch),
                 generator=torch.Generator().manual_seed(int(rng.randint(2**31))),
                 validation=validation,
                 follower=follower,
@@ -185,9 +163,38 @@ def fit_module(
                 extractor=extractor,
                 augment=estimator.augment,
                 undeferred=undeferred(training, rows),
-                checkpoints=checkpoints,
+                checkpoints=_checkpoints(estimator, rows, module),
             )
     return state_of(module, history)
+
+
+def _options(estimator, solver, alpha, n_rows, one_epoch):
+    """Return how an estimator's parameters say to train on mini-batches."""
+    auto = isinstance(estimator.batch_size, str)
+    batch_size = _LARGEST_BATCH if auto else estimator.batch_size
+    return MiniBatchOptions(
+        solver=solver,
+        alpha=alpha,
+        batch_size=min(batch_size, n_rows),
+        learning_rate="constant" if one_epoch else estimator.learning_rate,
+        learning_rate_init=estimator.learning_rate_init,
+        momentum=estimator.momentum,
+        max_iter=1 if one_epoch else estimator.max_iter,
+        tol=estimator.tol,
+        n_iter_no_change=estimator.n_iter_no_change,
+        mixup_alpha=estimator.mixup_alpha,
+        trainer=estimator.trainer or Trainer(),
+    )
+
+
+def _checkpoints(estimator, rows, module):
+    """Return where the state of the fit is left, or None."""
+    if estimator.checkpoint is None:
+        return None
+    every = (estimator.trainer or Trainer()).checkpoint_every
+    return Checkpoints(
+        estimator.checkpoint, every, fingerprint(estimator, rows, module)
+    )
 
 
 def undeferred(problem, rows):

@@ -36,7 +36,14 @@ def check_training(estimator):
 def check_one_epoch(estimator):
     """Raise if a parameter is about several epochs, of which partial_fit has one."""
     trainer = estimator.trainer or Trainer()
-    for name in ("freeze_epochs", "warmup_epochs", "ema_decay", "deferred", "refit"):
+    for name in (
+        "freeze_epochs",
+        "warmup_epochs",
+        "milestones",
+        "ema_decay",
+        "deferred",
+        "refit",
+    ):
         if getattr(trainer, name):
             raise ValueError(
                 f"trainer: {name}={getattr(trainer, name)!r} is for fit; partial_fit "

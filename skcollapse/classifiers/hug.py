@@ -120,7 +120,8 @@ class HUGClassifier(ProjectionClassifier):
     verbose : bool, default=False
         Print a line for each iteration, and for each strength that a search tries.
     device : str or torch.device, default="auto"
-        Where to train; "auto" is CUDA where there is one. NumPy predicts.
+        Where to train, and to run an extractor; "auto" is CUDA where there is one.
+        NumPy predicts from features.
     random_state : int, RandomState instance or None, default=None
         Draws the rotation of the target, landmarks, initial weights and the order of
         the rows.

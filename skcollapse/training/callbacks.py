@@ -81,7 +81,7 @@ class Task:
         """Begin."""
         self.context.call_on_fit_task_begin(**self.told)
 
-    def part(self, name, max_parts=0):
+    def part(self, name, max_parts=0, attributes=None):
         """Begin a part of the task.
 
         Parameters
@@ -89,13 +89,15 @@ class Task:
         name : str
         max_parts : int
             How many parts it may have itself.
+        attributes : callable or None
+            In place of that of the task.
 
         Returns
         -------
         Task
         """
         context = self.context.subcontext(task_name=name, max_subtasks=max_parts)
-        return replace(self, context=context)
+        return replace(self, context=context, attributes=attributes or self.attributes)
 
     def end(self, attributes=None):
         """End the task; return whether a callback asks to stop.

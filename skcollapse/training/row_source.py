@@ -142,12 +142,19 @@ class DatasetRows:
         return type(self)(self.dataset, self.n_workers, self.index[index])
 
     def pairs(self, parts):
-        """Yield batches of pairs, given the indices of their rows."""
-        yield from DataLoader(
+        """Yield batches of pairs, given the indices of their rows, or raise."""
+        loader = DataLoader(
             self.dataset,
             batch_sampler=[self.index[part.numpy()].tolist() for part in parts],
             num_workers=self.n_workers,
         )
+        for batch in loader:
+            if not (len(batch) == 2 and isinstance(batch[0], Tensor)):
+                raise TypeError(
+                    "X must be a Dataset of pairs (x, y), in which x is a tensor; its "
+                    f"batches are of the types {[type(part) for part in batch]}."
+                )
+            yield batch
 
     def batches(self, parts):
         """Yield batches as tensors on the host; see :class:`ArrayRows`."""
