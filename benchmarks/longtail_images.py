@@ -6,7 +6,7 @@
     python benchmarks/longtail_images.py --speed --data fashion
 
 Needs the data folder that ``SKCOLLAPSE_DATA`` names. Every run becomes a line of the
-file ``--results``, and is not repeated: a table can be filled in several sessions. The
+file ``--results``, and is not repeated: a table can be filled bit by bit. The
 page is written from all lines.
 """
 
