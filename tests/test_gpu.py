@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skcollapse import ETFClassifier, HUGClassifier, NeuralCollapseScorer
 from skcollapse.extract import FeatureExtractor, extract_features, iter_features
+from skcollapse.training import Trainer
 
 pytestmark = [
     pytest.mark.gpu,
@@ -170,3 +171,57 @@ def test_estimators_along_the_way_are_on_the_cpu(digits, proxy):
         assert b"cuda:" not in pickle.dumps(fitted._network)
         np.testing.assert_array_equal(fitted.predict_proba(X_test), then)
     np.testing.assert_allclose(seen[-2][1], model.predict_proba(X_test), atol=1e-5)
+
+
+def convolutional():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return torch.nn.Sequential(
+            torch.nn.Conv2d(1, 8, 3), torch.nn.BatchNorm2d(8), torch.nn.Flatten()
+        )
+
+
+def trained(X, y, **parameters):
+    return ETFClassifier(
+        extractor=convolutional(),
+        train_extractor=True,
+        max_iter=3,
+        learning_rate_init=0.01,
+        random_state=0,
+        **parameters,
+    ).fit(X.reshape(-1, 1, 8, 8).astype(np.float32), y)
+
+
+def test_networks_train_on_cuda_as_on_the_cpu(digits):
+    X, y, X_test = digits
+    X_test = X_test.reshape(-1, 1, 8, 8).astype(np.float32)
+    on_cpu, on_cuda = (trained(X, y, device=device) for device in ("cpu", "cuda"))
+    np.testing.assert_allclose(
+        on_cuda.predict_proba(X_test), on_cpu.predict_proba(X_test), atol=0.01
+    )
+    assert b"cuda:" not in pickle.dumps(on_cuda)
+    assert next(on_cuda.extractor_.parameters()).device.type == "cpu"
+
+
+def test_rows_that_are_sent_train_as_those_that_are_there(digits, monkeypatch):
+    X, y, X_test = digits
+    X_test = X_test.reshape(-1, 1, 8, 8).astype(np.float32)
+    trainer = Trainer(autocast="bfloat16", channels_last=True)
+    there = trained(X, y, device="cuda", trainer=trainer)
+    monkeypatch.setattr("skcollapse.training.row_source._RESIDENT_SHARE", 0.0)
+    sent = trained(X, y, device="cuda", trainer=trainer)
+    np.testing.assert_allclose(
+        sent.predict_proba(X_test), there.predict_proba(X_test), atol=0.01
+    )
+
+
+def test_checkpoints_of_cuda_go_on(digits, tmp_path):
+    pytest.importorskip("safetensors")
+    X, y, _ = digits
+    parameters = {
+        "device": "cuda",
+        "checkpoint": tmp_path / "run.safetensors",
+        "trainer": Trainer(autocast="float16", ema_decay=0.9),
+    }
+    first, again = (trained(X, y, **parameters) for _ in range(2))
+    assert again.loss_curve_ == first.loss_curve_
