@@ -52,7 +52,9 @@ the class vectors stand on: those of the network where the head is learned, norm
 over the batch where class vectors are fixed. "Epochs to CE" is when the test accuracy
 is first at least what the linear head with cross-entropy ends at, looked at every few
 epochs. Seconds are medians over epochs, evaluation apart; "× plain" compares with the
-plain loop under cross-entropy with its images on the device.
+plain loop under cross-entropy with its images on the device. Runs come one after the
+other and meet a machine that is busy or not; where a section has a second table of
+seconds, those are of runs in turn.
 The plain loop decays all parameters; ours leaves out biases and normalisations, as
 everywhere in the package.
 
