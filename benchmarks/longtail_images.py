@@ -61,7 +61,8 @@ class Benchmark:
 
 
 BENCHMARKS = {
-    # Of the rates .05 and .2 the one that is better for both plain loops.
+    # Of the rates .05 and .2 the one that is better for both plain loops on the test
+    # images, which the page says.
     "fashion": Benchmark(
         partial(fashion_images, 0),
         three_convolutions,
