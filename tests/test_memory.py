@@ -1,15 +1,18 @@
-"""Kernel features that fits to the same rows share."""
+"""Features that fits to the same rows share: of kernels, and of frozen networks."""
 
 import pickle
 
 import numpy as np
 import pytest
+import torch
 from joblib import Memory, parallel_backend
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
+from torch.utils.data import TensorDataset
 
 from skcollapse import ETFClassifier, HUGClassifier
+from skcollapse.extract import FeatureExtractor
 from skcollapse.training import recipe
 
 X, y = (part[:110] for part in load_iris(return_X_y=True))
@@ -121,3 +124,52 @@ def test_clone_and_pickle(tmp_path):
 def test_bad_memory(classifier):
     with pytest.raises(ValueError, match="'memory' should be None"):
         classifier(memory=3).fit(X, y)
+
+
+class Network(torch.nn.Module):
+    """Counts, for the class, the rows that go in."""
+
+    n_rows = 0
+
+    def __init__(self, seed=0):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.layer = torch.nn.Linear(4, 8)
+
+    def forward(self, x):
+        Network.n_rows += len(x)
+        return self.layer(x).relu()
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda module: module, lambda module: FeatureExtractor(module.forward)]
+)
+def test_frozen_features_are_extracted_once(tmp_path, wrap):
+    for seed, more in ((0, len(X)), (0, 0), (1, len(X)), (0, 0)):
+        before = Network.n_rows
+        network = wrap(Network(seed))
+        within = fitted(str(tmp_path), extractor=network, projector="linear")
+        assert Network.n_rows == before + more
+        without = fitted(None, extractor=network, projector="linear")
+        np.testing.assert_array_equal(within.predict_proba(X), without.predict_proba(X))
+
+
+def test_a_search_extracts_once_for_each_fold(tmp_path):
+    model = ETFClassifier(
+        extractor=Network(), projector="linear", random_state=0, memory=str(tmp_path)
+    )
+    before = Network.n_rows
+    GridSearchCV(model, GRID, cv=3).fit(X, y)
+    candidates = len(GRID["loss"])
+    # For training: two thirds of the rows three times, then all. For testing: a third
+    # three times, each candidate anew.
+    assert Network.n_rows - before == 3 * len(X) + candidates * len(X)
+
+
+def test_data_sets_are_read_each_time(tmp_path):
+    network = Network()
+    rows = TensorDataset(torch.from_numpy(X).float(), torch.from_numpy(y))
+    for _ in range(2):
+        before = Network.n_rows
+        fitted(str(tmp_path), rows, None, extractor=network, projector="linear")
+        assert Network.n_rows == before + len(X)

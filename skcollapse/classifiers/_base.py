@@ -23,6 +23,7 @@ from skcollapse.classifiers._extraction import (
     as_rows,
     check_inputs,
     extract,
+    extract_once,
     frozen,
     labels_of,
     n_workers,
@@ -296,18 +297,18 @@ class ProjectionClassifier(
         untrained = self.extractor is not None and not self.train_extractor
         return frozen(self.extractor) if untrained else None
 
-    def _features(self, extractor, X, device):
+    def _features(self, extractor, X, device, memory=None):
         """Return what the rows of a fit are: features, or what to learn them from."""
         if self.train_extractor:
             return as_rows(X, n_workers(self))
-        return extract(extractor, X, device, n_workers(self))
+        return extract_once(memory, extractor, X, device, n_workers(self))
 
     def _prepare(self, X, y, sample_weight, extractor, device):
         """Return rows of features, classes and class counts."""
         X, y, weight = self._check_rows(X, y, sample_weight)
         classes, indices = self._encode(y, weight)
         counts = np.bincount(indices, weight, minlength=len(classes))
-        features = self._features(extractor, X, device)
+        features = self._features(extractor, X, device, self.memory)
         return self._make_rows(features, classes, indices, weight), classes, counts
 
     def _apply(self, function, X):

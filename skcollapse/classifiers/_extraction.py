@@ -3,17 +3,27 @@
 from copy import deepcopy
 from functools import partial
 
+import joblib
 import numpy as np
 import torch
 from sklearn.utils import assert_all_finite, check_array, check_X_y
-from sklearn.utils.validation import check_consistent_length, validate_data
+from sklearn.utils.validation import (
+    check_consistent_length,
+    check_memory,
+    validate_data,
+)
 from torch.utils.data import Dataset
 
 from skcollapse._arrays import float_dtypes
 from skcollapse._device import alone_on
 from skcollapse.extract._collect import to_numpy
 from skcollapse.extract._headless import headless
-from skcollapse.extract._placing import evaluating, floating_dtype, placed
+from skcollapse.extract._placing import (
+    evaluating,
+    floating_dtype,
+    placed,
+    portable,
+)
 from skcollapse.training.row_source import (
     ArrayRows,
     DatasetRows,
@@ -108,6 +118,32 @@ def extract(extractor, X, device, n_workers=0):
         batches = [extractor.transform(batch) for batch in rows.batches(parts)]
         return np.concatenate(batches)
     return extractor.transform(X)
+
+
+def extract_once(memory, extractor, X, device, n_workers=0):
+    """Return the features of rows, those that a memory holds if it has met the rows.
+
+    Parameters
+    ----------
+    memory : str, object with the joblib.Memory interface, or None
+        It is not asked about a data set, whose rows may be others each time.
+    extractor, X, device, n_workers
+        See :func:`extract`.
+
+    Returns
+    -------
+    ndarray of shape (n, d)
+    """
+    if memory is None or extractor is None or isinstance(X, Dataset):
+        return extract(extractor, X, device, n_workers)
+    # Known by the values of its weights: torch pickles equal modules differently.
+    known_by = joblib.hash(portable(extractor))
+    cached = check_memory(memory).cache(_extract_known, ignore=["extractor", "device"])
+    return cached(known_by, extractor, X, device)
+
+
+def _extract_known(known_by, extractor, X, device):
+    return extract(extractor, X, device)
 
 
 def features_of(network, rows, device):

@@ -120,9 +120,11 @@ class HUGClassifier(ProjectionClassifier):
     verbose : bool, default=False
         Print a line for each iteration, and for each strength that a search tries.
     memory : str or object with the joblib.Memory interface, default=None
-        Where kernel features are kept, so that other fits to the same rows, such as
-        those of a search over ``loss`` or ``alpha``, find them. A string is the path of
-        a folder; None keeps nothing. It takes an integer ``random_state``.
+        Where features are kept, of kernels and of an extractor that is not trained, so
+        that other fits to the same rows, such as those of a search over ``loss`` or
+        ``alpha``, find them. A string is the path of a folder; None keeps nothing.
+        Kernels need an integer ``random_state``; an extractor is known by its class and
+        its weights.
     device : str or torch.device, default="auto"
         Where to train, and to run an extractor; "auto" is CUDA where there is one.
         NumPy predicts from features.
