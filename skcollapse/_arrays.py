@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from sklearn.utils import check_array
 
 
 def to_numpy(values):
@@ -61,17 +62,18 @@ def given_classes(classes, known):
 
 def check_weight(sample_weight, n_samples):
     """Return (n_samples,) weights in float64, or raise."""
-    weight = np.asarray(sample_weight, dtype=np.float64)
+    weight = check_array(
+        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+    )
     if weight.shape != (n_samples,):
         raise ValueError(
             f"sample_weight must have the shape ({n_samples},), a weight for each row; "
             f"got the shape {weight.shape}."
         )
-    # NaN fails the comparison.
-    if not ((weight >= 0) & (weight < np.inf)).all():
+    if (weight < 0).any():
         raise ValueError(
-            "sample_weight must be finite and not negative, got values from "
-            f"{weight.min():g} to {weight.max():g}."
+            f"sample_weight must not be negative; got {weight.min():g}. Leave out rows "
+            "that should not count, or weigh them 0."
         )
     if not weight.any():
         raise ValueError("sample_weight must not be zero for every row.")

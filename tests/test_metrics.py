@@ -406,7 +406,7 @@ def test_bad_labels_and_weights(metric):
         ((TRUE, PREDICTED), {"labels": ["e"]}, r"no row of labels=\['e'\]"),
         ((TRUE, PREDICTED), {"labels": ["a", "a"]}, "every class once"),
         ((TRUE, PREDICTED), {"sample_weight": [1.0]}, "sample_weight .* shape"),
-        ((TRUE, PREDICTED), {"sample_weight": [-1.0] * 9}, "weight .* not negative"),
+        ((TRUE, PREDICTED), {"sample_weight": [-1.0] * 9}, "sample_weight must not be negative"),
         ((TRUE, PREDICTED), {"sample_weight": [0.0] * 9}, "zero for every row"),
         (([0.1, 0.7], [0.2, 0.3]), {}, "continuous"),
     ]:

@@ -467,7 +467,7 @@ def test_bad_rows(iris):
         scorer.fit(np.where(X > 7, np.nan, X), y)
     with pytest.raises(ValueError, match="must not be zero for every row"):
         scorer.fit(X, y, sample_weight=np.zeros(150))
-    with pytest.raises(ValueError, match="sample_weight must be finite and not neg"):
+    with pytest.raises(ValueError, match="sample_weight must not be negative; got -1"):
         scorer.fit(X, y, sample_weight=-np.ones(150))
     scorer.fit(X, y)
     with pytest.raises(ValueError, match="not one of the classes"):

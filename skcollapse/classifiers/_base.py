@@ -16,7 +16,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from skcollapse._arrays import given_classes, to_numpy
+from skcollapse._arrays import check_weight, given_classes, to_numpy
 from skcollapse._device import alone_on, resolve_device
 from skcollapse._doc_link import DocLinked
 from skcollapse.classifiers._extraction import (
@@ -37,7 +37,6 @@ from skcollapse.classifiers._fitting import (
 )
 from skcollapse.classifiers._validation import (
     check_one_label,
-    check_sample_weight,
     unchanged_on_error,
 )
 from skcollapse.classifiers._weights import load, save
@@ -256,7 +255,9 @@ class ProjectionClassifier(
         check_one_label(y)
         X, y = check_inputs(self, X, y, reset=reset)
         check_classification_targets(y)
-        return X, y, check_sample_weight(to_numpy(sample_weight), len(X))
+        if sample_weight is None:
+            return X, y, np.ones(len(X))
+        return X, y, check_weight(to_numpy(sample_weight), len(X))
 
     def _encode(self, y, weight):
         """Return the classes of rows that count, and the class indices of all rows."""

@@ -4,7 +4,6 @@ from functools import wraps
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils import check_array
 
 
 def check_choice(name, value, choices):
@@ -41,28 +40,6 @@ def check_one_label(y):
             "supported. Use OneVsRestClassifier or MultiOutputClassifier of "
             "scikit-learn."
         )
-
-
-def check_sample_weight(sample_weight, n_samples):
-    """Return weights of the rows as a float64 array, or raise."""
-    if sample_weight is None:
-        return np.ones(n_samples)
-    weight = check_array(
-        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
-    )
-    if weight.shape != (n_samples,):
-        raise ValueError(
-            f"sample_weight must have the shape ({n_samples},), a weight for each row "
-            f"of X; got the shape {weight.shape}."
-        )
-    if (weight < 0).any():
-        raise ValueError(
-            f"sample_weight must not be negative; got {weight.min():g}. Leave out rows "
-            "that should not count, or weigh them 0."
-        )
-    if not weight.any():
-        raise ValueError("sample_weight must not be zero for every row.")
-    return weight
 
 
 def unchanged_on_error(method):
