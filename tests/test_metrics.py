@@ -406,7 +406,7 @@ def test_bad_labels_and_weights(metric):
         ((TRUE, PREDICTED), {"labels": ["e"]}, r"no row of labels=\['e'\]"),
         ((TRUE, PREDICTED), {"labels": ["a", "a"]}, "every class once"),
         ((TRUE, PREDICTED), {"sample_weight": [1.0]}, "sample_weight .* shape"),
-        ((TRUE, PREDICTED), {"sample_weight": [-1.0] * 9}, "sample_weight must not be negative"),
+        ((TRUE, PREDICTED), {"sample_weight": [-1.0] * 9}, "weight must not be neg"),
         ((TRUE, PREDICTED), {"sample_weight": [0.0] * 9}, "zero for every row"),
         (([0.1, 0.7], [0.2, 0.3]), {}, "continuous"),
     ]:
@@ -434,7 +434,7 @@ def test_bad_probabilities(metric):
         ((y, prob), {"labels": [0, 1, 2]}, "each of the 3 classes"),
         ((y, prob), {"labels": [0, 2]}, "y_true holds 1, which is not one of labels"),
         ((y[1:], prob), {}, "inconsistent numbers of samples"),
-        ((y, prob), {"sample_weight": [1, 1, -1]}, "sample_weight .* not negative"),
+        ((y, prob), {"sample_weight": [1, 1, -1]}, "weight must not be neg"),
     ]:
         with pytest.raises(ValueError, match=message):
             metric(*args, **options)
