@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from sklearn.utils import check_array
 
 
 def to_numpy(values):
@@ -58,23 +57,3 @@ def given_classes(classes, known):
     if known is not None and not np.array_equal(classes, known):
         raise ValueError(f"classes={classes!r} is not what it was before: {known!r}.")
     return classes
-
-
-def check_weight(sample_weight, n_samples):
-    """Return (n_samples,) weights in float64, or raise."""
-    weight = check_array(
-        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
-    )
-    if weight.shape != (n_samples,):
-        raise ValueError(
-            f"sample_weight must have the shape ({n_samples},), a weight for each row; "
-            f"got the shape {weight.shape}."
-        )
-    if (weight < 0).any():
-        raise ValueError(
-            f"sample_weight must not be negative; got {weight.min():g}. Leave out rows "
-            "that should not count, or weigh them 0."
-        )
-    if not weight.any():
-        raise ValueError("sample_weight must not be zero for every row.")
-    return weight

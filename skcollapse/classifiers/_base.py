@@ -16,9 +16,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from skcollapse._arrays import check_weight, given_classes, to_numpy
+from skcollapse._arrays import given_classes, to_numpy
 from skcollapse._device import alone_on, resolve_device
 from skcollapse._doc_link import DocLinked
+from skcollapse._sample_weight import check_weight
 from skcollapse.classifiers._extraction import (
     as_rows,
     check_inputs,
@@ -28,6 +29,7 @@ from skcollapse.classifiers._extraction import (
     labels_of,
     n_workers,
 )
+from skcollapse.classifiers._fitted import fitted_attributes
 from skcollapse.classifiers._fitting import (
     MINI_BATCH,
     check_parameters,
@@ -39,7 +41,7 @@ from skcollapse.classifiers._validation import (
     check_one_label,
     unchanged_on_error,
 )
-from skcollapse.classifiers._weights import load, save
+from skcollapse.classifiers._weights import WeightFilesMixin
 from skcollapse.extract._placing import portable
 from skcollapse.targets import ClassGeometry
 from skcollapse.training.callbacks import (
@@ -64,6 +66,7 @@ def _trains_on_mini_batches(estimator):
 
 class ProjectionClassifier(
     DocLinked,
+    WeightFilesMixin,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     ClassifierMixin,
@@ -196,52 +199,6 @@ class ProjectionClassifier(
             )
         # In one step: never half of a fit.
         vars(self).update(fitted_attributes(state, classes, counts, extractor))
-        return self
-
-    def save_weights(self, path):
-        """Write what the fitted classifier predicts with, without any code.
-
-        Parameters
-        ----------
-        path : str or path-like
-            Of a .safetensors file; one that is there already keeps its content under
-            the name with ``.previous`` added.
-
-        Raises
-        ------
-        NotFittedError
-        ImportError
-            If the package safetensors is not installed.
-        """
-        check_is_fitted(self)
-        save(self, path)
-
-    def load_weights(self, path):
-        """Become fitted by what :meth:`save_weights` has written.
-
-        Networks are those of the parameters, which must be like those that were saved.
-        Training begins anew after that.
-
-        Parameters
-        ----------
-        path : str or path-like
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If it holds something else, or weights of other networks.
-        ImportError
-            If the package safetensors is not installed.
-        """
-        state = load(self, path)
-        classes, counts = state["classes_"], state["class_counts_"]
-        vars(self).update(fitted_attributes(state, classes, counts, None))
         return self
 
     def _say(self, step):
@@ -430,32 +387,6 @@ class ProjectionClassifier(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def fitted_attributes(state, classes, counts, extractor):
-    """Return all attributes of a fitted classifier.
-
-    Parameters
-    ----------
-    state : dict
-        What `fit_projection` returns.
-    classes : ndarray of shape (n_classes,)
-    counts : ndarray of shape (n_classes,)
-    extractor : torch.nn.Module, FeatureExtractor or None
-        The one whose features these are; a trained one is in the state.
-
-    Returns
-    -------
-    dict
-    """
-    scores = state["target_"].T / state["temperature_"]
-    return {
-        "extractor_": extractor,
-        **state,
-        "classes_": classes,
-        "class_counts_": counts,
-        "_scorer": state["projection_"].followed_by(scores),
-    }
 
 
 def _unit_rows(rows):

@@ -6,7 +6,9 @@ from functools import singledispatch
 
 import numpy as np
 import torch
+from sklearn.utils.validation import check_is_fitted
 
+from skcollapse.classifiers._fitted import fitted_attributes
 from skcollapse.extract._headless import Headless
 from skcollapse.projectors.fitted import KernelExpansion, LinearProjection
 from skcollapse.projectors.fitted_mlp import MLPProjection
@@ -27,6 +29,56 @@ _ATTRIBUTES = (
     "_unit_features",
 )
 _OF_ROWS = ("n_features_in_", "feature_names_in_")
+
+
+class WeightFilesMixin:
+    """Lets classifiers write and read what they predict with."""
+
+    def save_weights(self, path):
+        """Write what the fitted classifier predicts with, without any code.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Of a .safetensors file; one that is there already keeps its content under
+            the name with ``.previous`` added.
+
+        Raises
+        ------
+        NotFittedError
+        ImportError
+            If the package safetensors is not installed.
+        """
+        check_is_fitted(self)
+        save(self, path)
+
+    def load_weights(self, path):
+        """Become fitted by what :meth:`save_weights` has written.
+
+        Networks are those of the parameters, which must be like those that were saved.
+        Training begins anew after that.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it holds something else, or weights of other networks.
+        ImportError
+            If the package safetensors is not installed.
+        """
+        state = load(self, path)
+        classes, counts = state["classes_"], state["class_counts_"]
+        vars(self).update(fitted_attributes(state, classes, counts, None))
+        return self
 
 
 def save(estimator, path):

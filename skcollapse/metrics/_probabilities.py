@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from skcollapse._arrays import check_weight
+from skcollapse._sample_weight import check_weight
 
 
 def check_probabilities(y_true, y_prob, labels, sample_weight):

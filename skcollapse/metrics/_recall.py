@@ -5,7 +5,7 @@ from scipy.stats import gmean
 from sklearn.metrics import recall_score
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from skcollapse._arrays import check_weight
+from skcollapse._sample_weight import check_weight
 
 
 def class_recalls(y_true, y_pred, *, labels=None, sample_weight=None):

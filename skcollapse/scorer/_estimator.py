@@ -9,8 +9,9 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skcollapse._arrays import check_weight, float_dtypes, given_classes, to_numpy
+from skcollapse._arrays import float_dtypes, given_classes, to_numpy
 from skcollapse._doc_link import DocLinked
+from skcollapse._sample_weight import check_weight
 from skcollapse.moments import ClassMoments, RowMoments
 from skcollapse.scorer._catalogue import CATALOGUE, Subject, measure
 from skcollapse.scorer._data import (
