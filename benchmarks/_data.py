@@ -116,14 +116,24 @@ def fashion(draw):
     return Split(X, y[index], X_test, y_test)
 
 
-def fashion_images(draw):
-    """IR 100, 6000 images of the largest class; (n, 1, 28, 28) pixels from 0 to 1."""
+def fashion_images(held_out=False):
+    """IR 100, 6000 images of the largest class; (n, 1, 28, 28) pixels from 0 to 1.
+
+    To choose by: 1000 training images of each class are held out and take the place of
+    the test images; 5000 of the largest class are left.
+    """
     data = _open("fashion_mnist")
-    y, y_test = data["y_train"].astype(int), data["y_test"].astype(int)
-    index = make_long_tailed(y, 100, n_max=6000, random_state=draw)
+    X, y = data["X_train"], data["y_train"].astype(int)
+    X_test, y_test = data["X_test"], data["y_test"].astype(int)
+    if held_out:
+        rng = np.random.RandomState(1)
+        chosen = [rng.permutation(np.flatnonzero(y == k))[:1000] for k in np.unique(y)]
+        chosen = np.concatenate(chosen)
+        left = np.setdiff1d(np.arange(len(y)), chosen)
+        X, y, X_test, y_test = X[left], y[left], X[chosen], y[chosen]
+    index = make_long_tailed(y, 100, n_max=np.bincount(y).max(), random_state=0)
     X, X_test = (
-        images[:, None].astype(np.float32) / 255
-        for images in (data["X_train"][index], data["X_test"])
+        images[:, None].astype(np.float32) / 255 for images in (X[index], X_test)
     )
     return Split(X, y[index], X_test, y_test)
 

@@ -1,7 +1,7 @@
 """Small networks for images, and a plain loop of torch that trains them: the peer."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -106,15 +106,13 @@ class Settings:
         (16, 18)
         """
         share = epochs / self.epochs
-        return Settings(
-            epochs,
-            self.batch_size,
-            self.learning_rate,
-            self.weight_decay,
-            self.momentum,
-            round(self.warmup * share),
-            tuple(sorted({max(1, round(m * share)) for m in self.milestones})),
-            self.gamma,
+        return replace(
+            self,
+            epochs=epochs,
+            warmup=round(self.warmup * share),
+            milestones=tuple(
+                sorted({max(1, round(m * share)) for m in self.milestones})
+            ),
         )
 
 
