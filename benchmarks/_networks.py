@@ -10,7 +10,7 @@ from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, Dataset
 
 
-def three_convolutions(n_channels=1):
+def three_convolutions():
     """Return three convolutions and 128 features of 28 × 28 images; 97,392 weights."""
 
     def block(n_in, n_out):
@@ -18,7 +18,7 @@ def three_convolutions(n_channels=1):
         return [convolution, nn.BatchNorm2d(n_out), nn.ReLU(), nn.MaxPool2d(2)]
 
     return nn.Sequential(
-        *block(n_channels, 16),
+        *block(1, 16),
         *block(16, 32),
         *block(32, 64),
         nn.Flatten(),

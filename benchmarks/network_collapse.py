@@ -12,6 +12,7 @@ import time
 import numpy as np
 import torch
 from _data import ROOT, fashion
+from _networks import three_convolutions
 from _report import decimals, machine, table, write
 from sklearn.metrics import balanced_accuracy_score
 from torch import nn
@@ -52,23 +53,6 @@ cosine" is that of the smaller half of the classes above -1/9.
 
 """
 DECAY, RATE, BATCH = 5e-3, 0.05, 128
-
-
-def make_network():
-    def block(n_in, n_out):
-        convolution = nn.Conv2d(n_in, n_out, 3, padding=1, bias=False)
-        return [convolution, nn.BatchNorm2d(n_out), nn.ReLU(), nn.MaxPool2d(2)]
-
-    return nn.Sequential(
-        *block(1, 16),
-        *block(16, 32),
-        *block(32, 64),
-        nn.Flatten(),
-        nn.Linear(576, 128, bias=False),
-        nn.BatchNorm1d(128),
-        nn.ReLU(),
-        nn.Linear(128, 10),
-    )
 
 
 def train(network, X, y, epochs, monitor):
@@ -138,7 +122,7 @@ def main():
     y, y_test = torch.from_numpy(data.y), torch.from_numpy(data.y_test)
     counts = np.bincount(data.y)
     torch.manual_seed(0)
-    network = make_network()
+    network = nn.Sequential(*three_convolutions(), nn.Linear(128, 10))
     monitor = CollapseMonitor(every=options.every)
     start = time.perf_counter()
     train(network, X, y, options.epochs, monitor)
