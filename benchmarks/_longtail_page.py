@@ -129,7 +129,7 @@ def write_page(path, lines):
 
 
 def _setting(line):
-    names = "data", "device", "epochs", "rate", "subset", "precision"
+    names = "data", "device", "epochs", "rate", "subset", "precision", "channels_last"
     return tuple(str(line[name]) for name in names)
 
 
@@ -149,6 +149,8 @@ def _section(lines, whole):
         f"Training images of the classes: {counts}; {first['n_test']:,} for testing. "
         f"Run on {' to '.join(dict.fromkeys((dates[0], dates[-1])))}.\n\n"
     )
+    if first["channels_last"]:
+        text += "Ours in the memory format channels last.\n\n"
     if not _is_whole(first):
         text += REDUCED.format(epochs=EPOCHS[first["data"]])
         text += "" if first["data"] in whole else NOT_YET

@@ -170,7 +170,7 @@ class Curve:
 
     def note(self, predict):
         self.epoch += 1
-        if self.epoch % self.every == 0:
+        if self.every and self.epoch % self.every == 0:
             hits = predict() == self.data.y_test
             self.accuracy[self.epoch] = float(hits.mean())
 
@@ -253,7 +253,9 @@ def run_ours(name, benchmark, settings, data, seed, options):
     counts = np.bincount(data.y)
     model = estimator_of(name, benchmark, settings, counts, seed, options)
     clock, curve = Clock(), Curve(data, options.every)
-    model.set_callbacks(clock, curve).fit(data.X, data.y)
+    # An estimator along the way takes its time, also where no one looks at it.
+    callbacks = (clock, curve) if options.every else (clock,)
+    model.set_callbacks(*callbacks).fit(data.X, data.y)
     features, head = representation(model, name.partition("+")[0], data.X)
     told = {"curve": curve.accuracy, "seconds": float(np.median(clock.seconds))}
     return model.predict(data.X_test), features, head, told
@@ -375,7 +377,9 @@ def parse():
     parser.add_argument("--seeds", type=int, default=1, help="seeds 0, 1, ...")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--every", type=int, help="epochs between looks at the test")
+    parser.add_argument(
+        "--every", type=int, help="epochs between looks at the test images; 0 for none"
+    )
     parser.add_argument("--autocast", choices=["bfloat16", "float16"])
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument(
@@ -414,7 +418,8 @@ def main():
         settings = settings.of_length(options.epochs)
     if options.rate:
         settings = replace(settings, learning_rate=options.rate)
-    options.every = options.every or max(1, settings.epochs // 20)
+    if options.every is None:
+        options.every = max(1, settings.epochs // 20)
     try:
         data = benchmark.load(held_out=True) if options.held_out else benchmark.load()
         data = subset_of(data, options.subset)
@@ -431,6 +436,7 @@ def main():
         if device.type == "cuda"
         else "CPU",
         "precision": options.autocast or "float32",
+        "channels_last": options.channels_last,
         "counts": np.bincount(data.y).tolist(),
         "n_test": len(data.y_test),
     }
