@@ -20,6 +20,7 @@ from skcollapse import ETFClassifier, HUGClassifier, NeuralCollapseScorer
 from skcollapse.extract import FeatureExtractor
 from skcollapse.monitor import CollapseMonitor
 from skcollapse.training import RandomCropFlip, Trainer
+from skcollapse.training.proxies import PROXIES
 
 D = 128
 FAST = {"max_iter": 2, "learning_rate_init": 0.01, "random_state": 0}
@@ -361,6 +362,14 @@ def test_proxies_train_beside_an_extractor(data, proxy):
     )
     assert model.fit(X, y).score(new, new_y) > 0.5
     assert_allclose(np.linalg.norm(model.target_, axis=1), 1)
+
+
+@pytest.mark.parametrize("proxy", ["learnable", "orthogonal"])
+def test_only_class_means_want_all_rows_again(proxy):
+    def never():
+        raise AssertionError("A pass over all rows, for nothing.")
+
+    PROXIES[proxy](torch.eye(3)).settle(never, torch.arange(3), torch.ones(3))
 
 
 @pytest.mark.parametrize("refit", ["closed_form", "lbfgs"])

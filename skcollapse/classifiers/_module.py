@@ -268,8 +268,8 @@ def fitted_state(
 @torch.no_grad()
 def settle(module, problem):
     """Let the proxies of a trained module take note of all rows."""
-    projected = project_rows(module, as_source(problem.features))
-    module.proxies.settle(projected, problem.y, problem.sample_weight)
+    project = partial(project_rows, module, as_source(problem.features))
+    module.proxies.settle(project, problem.y, problem.sample_weight)
 
 
 @torch.no_grad()

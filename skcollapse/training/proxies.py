@@ -5,6 +5,8 @@ uniformity gap has a term of the class vectors alone, and stops the gradient of 
 other one unless it is told not to.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -31,8 +33,8 @@ class Proxies(nn.Module):
         """Return the class vectors for a batch of (n, d) features in training."""
         return self()
 
-    def settle(self, features: Tensor, y: Tensor, weight: Tensor) -> None:
-        """Take note of the features of all rows, after training."""
+    def settle(self, project: Callable, y: Tensor, weight: Tensor) -> None:
+        """Take note of the features of all rows, after training; project gives them."""
 
 
 class LearnableProxies(Proxies):
@@ -121,9 +123,9 @@ class ClassMeanProxies(Proxies):
         return normalize(means)
 
     @torch.no_grad()
-    def settle(self, features, y, weight):
+    def settle(self, project, y, weight):
         """Remember the class means of all rows."""
-        self.means = self._means_of(features, y, weight)
+        self.means = self._means_of(project(), y, weight)
 
     def _means_of(self, features, y, weight):
         units = normalize(features).to(self.means)
