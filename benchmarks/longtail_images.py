@@ -28,7 +28,7 @@ from _networks import CosineHead, Settings, resnet, three_convolutions, train_pl
 from torch import nn
 
 from skcollapse import ETFClassifier, HUGClassifier, NeuralCollapseScorer
-from skcollapse._device import resolve_device
+from skcollapse._utils.devices import resolve_device
 from skcollapse.datasets import make_long_tailed
 from skcollapse.extract import FeatureExtractor
 from skcollapse.losses import LDAM, DotRegression

@@ -5,7 +5,7 @@ from pathlib import Path
 from docutils import nodes
 
 import skcollapse
-from skcollapse._doc_link import DOCS_URL
+from skcollapse._utils.doc_link import DOCS_URL
 
 project = "skcollapse"
 author = "The skcollapse developers"

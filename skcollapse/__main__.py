@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from skcollapse import NeuralCollapseScorer, __version__
-from skcollapse._files import READERS, ArrayFileError, read_array
+from skcollapse._utils.array_files import READERS, ArrayFileError, read_array
 
 _EPILOG = """\
 KEY is the name of an array in FEATURES, or a file of its own with one array. Files are

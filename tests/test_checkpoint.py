@@ -14,8 +14,8 @@ import torch
 
 pytest.importorskip("safetensors", reason="needs safetensors")
 
-from skcollapse.training import checkpoint as module
-from skcollapse.training.checkpoint import read_checkpoint, write_checkpoint
+from skcollapse._utils import tensor_files as module
+from skcollapse._utils.tensor_files import read_checkpoint, write_checkpoint
 
 DTYPES = [
     torch.float64,
@@ -242,7 +242,7 @@ def test_stopped_at_any_step(path, monkeypatch, step):
 KILLER = """
 import os, random, signal, sys, time, warnings
 import torch
-from skcollapse.training.checkpoint import read_checkpoint, write_checkpoint
+from skcollapse._utils.tensor_files import read_checkpoint, write_checkpoint
 
 def write_for_ever(path, first, told):
     epoch = first

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_html_repr
 
 from skcollapse import ETFClassifier, HUGClassifier, NeuralCollapseScorer
-from skcollapse._doc_link import DOCS_URL
+from skcollapse._utils.doc_link import DOCS_URL
 from skcollapse.extract import FeatureExtractor
 
 X, Y = load_iris(return_X_y=True)

@@ -95,7 +95,7 @@ def test_workers_take_turns_on_a_gpu(backend, device, tmp_path):
     patience = 60 if device == "cpu" else 0.5
 
     def meets_another(name):
-        with pretended_gpu(), _device.alone_on(torch.device(device)):
+        with pretended_gpu(), _device.exclusive_device(torch.device(device)):
             (tmp_path / name).touch()
             deadline = time.monotonic() + patience
             while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
@@ -127,7 +127,7 @@ def test_only_workers_of_the_same_process_wait_for_each_other():
 
 def test_a_thread_does_not_wait_for_itself():
     cuda = torch.device("cuda")
-    with pretended_gpu(), _device.alone_on(cuda), _device.alone_on(cuda):
+    with pretended_gpu(), _device.exclusive_device(cuda), _device.exclusive_device(cuda):
         pass
 
 
@@ -139,8 +139,8 @@ def test_whatever_computes_on_a_device_takes_its_turn(monkeypatch):
         devices.append(device)
         yield
 
-    monkeypatch.setattr(_base, "alone_on", turn)
-    monkeypatch.setattr(_transformer, "alone_on", turn)
+    monkeypatch.setattr(_base, "exclusive_device", turn)
+    monkeypatch.setattr(_transformer, "exclusive_device", turn)
     model = ETFClassifier(projector="linear", solver="adamw", max_iter=2, device="cpu")
     model.fit(X, Y)
     model.partial_fit(X, Y)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from skcollapse._files import ArrayFileError, read_array
+from skcollapse._utils.array_files import ArrayFileError, read_array
 
 ARRAYS = {
     "matrix": np.arange(12.0).reshape(3, 4),

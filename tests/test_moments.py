@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import ortho_group
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from skcollapse import _parallel
+from skcollapse._utils import parallel as _parallel
 from skcollapse.moments import (
     ClassMoments,
     RowMoments,

@@ -16,7 +16,7 @@ from torch import nn
 from skcollapse import ETFClassifier, HUGClassifier
 from skcollapse.classifiers._base import ProjectionClassifier
 from skcollapse.training import RandomCropFlip, Trainer
-from skcollapse.training.checkpoint import read_checkpoint
+from skcollapse._utils.tensor_files import read_checkpoint
 
 pytest.importorskip("safetensors")
 

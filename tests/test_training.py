@@ -11,8 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from threadpoolctl import threadpool_info
 
-from skcollapse import _parallel
-from skcollapse._device import resolve_device
+from skcollapse._utils import parallel as _parallel
+from skcollapse._utils.devices import resolve_device
 from skcollapse.losses import LOSSES, CrossEntropy, SquaredError
 from skcollapse.targets import ClassGeometry, seli, simplex_etf
 from skcollapse.training import linear_objective
@@ -20,7 +20,7 @@ from skcollapse.training.lbfgs import lbfgs
 from skcollapse.training.linear import ClosedForm, EarlyStoppedPath, Penalised
 from skcollapse.training.linear_objective import LinearObjective, second_moment
 from skcollapse.training.problem import Problem
-from skcollapse.training.threads import limited_threads
+from skcollapse._utils.threads import limited_threads
 
 K, Q = 4, 5
 COUNTS = np.array([30, 15, 8, 5])

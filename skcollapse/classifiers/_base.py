@@ -16,10 +16,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from skcollapse._arrays import given_classes, to_numpy
-from skcollapse._device import alone_on, resolve_device
-from skcollapse._doc_link import DocLinked
-from skcollapse._sample_weight import check_weight
+from skcollapse._utils.arrays import resolve_classes, to_numpy
+from skcollapse._utils.devices import exclusive_device, resolve_device
+from skcollapse._utils.doc_link import DocLinked
+from skcollapse._utils.sample_weight import check_sample_weight
 from skcollapse.classifiers._extraction import (
     as_rows,
     check_inputs,
@@ -37,7 +37,7 @@ from skcollapse.classifiers._fitting import (
     fit_projection_partially,
     n_parts,
 )
-from skcollapse.classifiers._validation import (
+from skcollapse._utils.checks import (
     check_one_label,
     unchanged_on_error,
 )
@@ -51,7 +51,7 @@ from skcollapse.training.callbacks import (
     with_callbacks,
 )
 from skcollapse.training.rows import Rows
-from skcollapse.training.threads import limited_threads
+from skcollapse._utils.threads import limited_threads
 
 
 def _trains_on_mini_batches(estimator):
@@ -132,7 +132,7 @@ class ProjectionClassifier(
         context = self._init_callback_context(max_subtasks=n_parts(self))
         task = Task(context, told, attributes, self._say)
         target = self._make_target(counts, rows, rng)
-        with alone_on(device), limited_threads(rows.X.size * len(classes)):
+        with exclusive_device(device), limited_threads(rows.X.size * len(classes)):
             state = fit_projection(self, rows, loss, target, device, groups, rng, task)
         vars(self).update(attributes(state))
         task.end({})
@@ -175,7 +175,7 @@ class ProjectionClassifier(
         X, y, weight = self._check_rows(X, y, sample_weight, reset=first)
         begins_anew = first and classes is not None
         known = None if begins_anew else getattr(self, "classes_", None)
-        classes = given_classes(classes, known)
+        classes = resolve_classes(classes, known)
         unknown = np.setdiff1d(y, classes)
         if len(unknown):
             raise ValueError(
@@ -193,7 +193,7 @@ class ProjectionClassifier(
             counts = counts + self.class_counts_
         # Callbacks follow a whole fit, and one epoch is none.
         task = Task(NoContext(), {}, dict, self._say)
-        with alone_on(device), limited_threads(rows.X.size * len(classes)):
+        with exclusive_device(device), limited_threads(rows.X.size * len(classes)):
             state = fit_projection_partially(
                 self, rows, loss, target, device, rng, task
             )
@@ -214,7 +214,7 @@ class ProjectionClassifier(
         check_classification_targets(y)
         if sample_weight is None:
             return X, y, np.ones(len(X))
-        return X, y, check_weight(to_numpy(sample_weight), len(X))
+        return X, y, check_sample_weight(to_numpy(sample_weight), len(X))
 
     def _encode(self, y, weight):
         """Return the classes of rows that count, and the class indices of all rows."""

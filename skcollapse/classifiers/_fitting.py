@@ -14,7 +14,7 @@ from skcollapse.classifiers._linear import (
 )
 from skcollapse.classifiers._module import fit_module, new_network
 from skcollapse.classifiers._training import check_one_epoch, check_training
-from skcollapse.classifiers._validation import check_choice, check_number
+from skcollapse._utils.checks import check_choice, check_number
 
 # Which solvers can train which projectors, the first by default.
 SOLVERS = {

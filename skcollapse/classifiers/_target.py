@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skcollapse.classifiers._validation import check_choice
+from skcollapse._utils.checks import check_choice
 from skcollapse.moments import ClassMoments
 from skcollapse.projectors.scaling import fit_scaling
 from skcollapse.targets import (

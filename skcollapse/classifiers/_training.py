@@ -5,7 +5,7 @@ from os import PathLike
 
 import torch
 
-from skcollapse.classifiers._validation import check_choice
+from skcollapse._utils.checks import check_choice
 from skcollapse.extract import FeatureExtractor
 from skcollapse.training.trainer import Trainer
 

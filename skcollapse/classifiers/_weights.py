@@ -13,7 +13,7 @@ from skcollapse.extract._headless import Headless
 from skcollapse.projectors.fitted import KernelExpansion, LinearProjection
 from skcollapse.projectors.fitted_mlp import MLPProjection
 from skcollapse.projectors.fitted_module import ModuleProjection
-from skcollapse.training.checkpoint import read_checkpoint, write_checkpoint
+from skcollapse._utils.tensor_files import read_checkpoint, write_checkpoint
 
 _PROJECTIONS = (LinearProjection, KernelExpansion, MLPProjection, ModuleProjection)
 _KINDS = {kind.__name__: kind for kind in _PROJECTIONS}

@@ -4,7 +4,7 @@ import numpy as np
 
 from skcollapse.classifiers._base import ProjectionClassifier
 from skcollapse.classifiers._target import ASSIGNMENTS, assigned, components_of
-from skcollapse.classifiers._validation import check_choice
+from skcollapse._utils.checks import check_choice
 from skcollapse.losses import HypersphericalUniformityGap
 from skcollapse.targets import ClassGeometry, hyperspherical_code
 from skcollapse.training.proxies import PROXIES

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn import Module, Parameter
 
-from skcollapse._device import resolve_device
+from skcollapse._utils.devices import resolve_device
 
 
 def owner(function):

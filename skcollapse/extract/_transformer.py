@@ -12,9 +12,9 @@ from sklearn.base import (
 from sklearn.utils.validation import validate_data
 from torch.nn import Module
 
-from skcollapse._arrays import as_input
-from skcollapse._device import alone_on
-from skcollapse._doc_link import DocLinked
+from skcollapse._utils.arrays import as_input
+from skcollapse._utils.devices import exclusive_device
+from skcollapse._utils.doc_link import DocLinked
 from skcollapse.extract._batches import place
 from skcollapse.extract._collect import Rows, to_numpy
 from skcollapse.extract._head import head_name, layer_name
@@ -180,7 +180,7 @@ class FeatureExtractor(
     def _compute(self, X):
         batches = _Batches(X, self.batch_size, owner(self.module_or_callable))
         rows = Rows(len(batches))
-        with alone_on(where(self.module_or_callable, self.device)):
+        with exclusive_device(where(self.module_or_callable, self.device)):
             function, device = placed(self.module_or_callable, self.device)
             for features in self._iterate(function, batches, device):
                 rows.append(features)

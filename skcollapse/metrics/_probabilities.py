@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from skcollapse._sample_weight import check_weight
+from skcollapse._utils.sample_weight import check_sample_weight
 
 
 def check_probabilities(y_true, y_prob, labels, sample_weight):
@@ -50,7 +50,7 @@ def check_probabilities(y_true, y_prob, labels, sample_weight):
     _check_distributions(y_prob)
     weight = np.ones(len(y_true))
     if sample_weight is not None:
-        weight = check_weight(sample_weight, len(y_true))
+        weight = check_sample_weight(sample_weight, len(y_true))
     return np.searchsorted(classes, y_true), y_prob, weight
 
 

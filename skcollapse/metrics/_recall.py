@@ -5,7 +5,7 @@ from scipy.stats import gmean
 from sklearn.metrics import recall_score
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from skcollapse._sample_weight import check_weight
+from skcollapse._utils.sample_weight import check_sample_weight
 
 
 def class_recalls(y_true, y_pred, *, labels=None, sample_weight=None):
@@ -29,7 +29,7 @@ def class_recalls(y_true, y_pred, *, labels=None, sample_weight=None):
     if len(y_true) == 0:
         raise ValueError("y_true holds no rows: pass at least one.")
     if sample_weight is not None:
-        sample_weight = check_weight(sample_weight, len(y_true))
+        sample_weight = check_sample_weight(sample_weight, len(y_true))
     classes = np.unique(y_true) if labels is None else column_or_1d(labels)
     if len(np.unique(classes)) < len(classes):
         raise ValueError(f"labels must hold every class once, got {labels!r}.")

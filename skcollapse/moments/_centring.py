@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from skcollapse._parallel import row_slices
+from skcollapse._utils.parallel import row_slices
 
 # Rows handled at a time within a chunk: few enough to stay in the processor's cache.
 _SUMMED_ROWS = 1024

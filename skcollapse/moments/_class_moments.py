@@ -8,7 +8,7 @@ set is centred by its own class means, so nothing large is ever subtracted.
 import numpy as np
 import torch
 
-from skcollapse._parallel import row_slices
+from skcollapse._utils.parallel import row_slices
 from skcollapse.moments._centring import centre_on_device, centre_on_host
 from skcollapse.moments._checks import check_labels, check_size, check_weights
 from skcollapse.moments._rows import gram_of, place

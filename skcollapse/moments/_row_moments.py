@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from skcollapse._parallel import row_slices, sum_over_parts
+from skcollapse._utils.parallel import row_slices, sum_over_parts
 from skcollapse.moments._centring import add_class_sums
 from skcollapse.moments._checks import check_labels, check_size, check_weights
 from skcollapse.moments._class_moments import ClassMoments

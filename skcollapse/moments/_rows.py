@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from skcollapse._arrays import to_numpy
-from skcollapse._gram import gram
+from skcollapse._utils.arrays import to_numpy
+from skcollapse._utils.gram import gram
 
 
 def place(values, device):

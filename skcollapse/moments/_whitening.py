@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from skcollapse._parallel import one_thread
+from skcollapse._utils.parallel import one_thread
 
 # A triangular factor less regular than this is left to a singular value decomposition.
 _REGULAR = 1e-8

@@ -9,9 +9,9 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skcollapse._arrays import float_dtypes, given_classes, to_numpy
-from skcollapse._doc_link import DocLinked
-from skcollapse._sample_weight import check_weight
+from skcollapse._utils.arrays import float_dtypes, resolve_classes, to_numpy
+from skcollapse._utils.doc_link import DocLinked
+from skcollapse._utils.sample_weight import check_sample_weight
 from skcollapse.moments import ClassMoments, RowMoments
 from skcollapse.scorer._catalogue import CATALOGUE, Subject, measure
 from skcollapse.scorer._data import (
@@ -25,7 +25,7 @@ from skcollapse.scorer._network import Network, look_at_network
 from skcollapse.scorer._report import make_report
 from skcollapse.scorer._scatter import streamed_scatter, wants_scatter
 from skcollapse.scorer._validation import check_head, check_parameters
-from skcollapse.training.threads import limited_threads
+from skcollapse._utils.threads import limited_threads
 
 
 class NeuralCollapseScorer(DocLinked, ClassifierMixin, BaseEstimator):
@@ -253,7 +253,7 @@ class NeuralCollapseScorer(DocLinked, ClassifierMixin, BaseEstimator):
         known = getattr(self, "classes_", None)
         if streamed is None and classes is not None:
             known = None
-        classes = given_classes(classes, known)
+        classes = resolve_classes(classes, known)
         indices = class_indices(y, classes)
         assert_all_finite(X, input_name="X")
         if streamed is None:
@@ -394,4 +394,4 @@ class NeuralCollapseScorer(DocLinked, ClassifierMixin, BaseEstimator):
             check_classification_targets(y)
         if sample_weight is None:
             return X, y, None
-        return X, y, check_weight(to_numpy(sample_weight), len(X))
+        return X, y, check_sample_weight(to_numpy(sample_weight), len(X))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from skcollapse._arrays import given_classes, to_numpy
+from skcollapse._utils.arrays import resolve_classes, to_numpy
 from skcollapse.extract import iter_features, last_linear
 from skcollapse.moments import ClassMoments
 from skcollapse.scorer._data import class_indices
@@ -115,7 +115,7 @@ def _head_of(layer, rows):
 
 def _classes_of(classes, head, layer):
     if classes is not None:
-        return given_classes(classes, None)
+        return resolve_classes(classes, None)
     if head is None:
         raise ValueError(
             f"classes must be given, as the layer {layer!r} has no class vectors to "

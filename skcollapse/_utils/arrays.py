@@ -35,7 +35,7 @@ def as_input(batch, dtype):
     return batch.to(torch.int64 if is_index else dtype)
 
 
-def given_classes(classes, known):
+def resolve_classes(classes, known):
     """Return the sorted labels of a `partial_fit`, or raise.
 
     Parameters

@@ -1,23 +1,18 @@
-"""Rows of any shape, batch by batch: the set need not fit on the device.
-
-Where rows lie is one matter and where they are needed is another. Those that are many
-stay where they are, an array, a memory map or a data set, and are chosen by index; what
-training sees are batches on its device.
-"""
+"""Rows of any shape where they lie: in an array, a memory map or a data set."""
 
 import math
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from skcollapse._arrays import as_input
+from skcollapse.rows._placed import DeviceRows, StreamedRows, rows_at_once
 
 # Of the free memory of a device, rows may take this share: activations need the rest.
 _RESIDENT_SHARE = 0.4
-# Without gradients so many rows at once, or so many numbers of larger ones.
-_MOST_ROWS, _FEWEST_ROWS, _MOST_VALUES = 8192, 32, 2**21
+# Labels of a data set are read in batches of so many rows.
+_LABELS_AT_ONCE = 256
 
 
 class ArrayRows:
@@ -103,7 +98,7 @@ class ArrayRows:
 
     def _moved(self, device):
         """Copy the rows to a device, part by part."""
-        parts = torch.arange(len(self)).split(_rows_at_once(self.shape))
+        parts = torch.arange(len(self)).split(rows_at_once(self.shape))
         return torch.cat([batch.to(device) for batch in self.batches(parts)])
 
 
@@ -166,87 +161,35 @@ class DatasetRows:
         return StreamedRows(self, device, dtype)
 
 
-class DeviceRows:
-    """Rows of a tensor, which is on the device already.
+def as_rows(X, n_workers=0):
+    """Return rows that can be read by index.
 
     Parameters
     ----------
-    rows : tensor of shape (n, ...)
-    dtype : torch.dtype or None, default=None
-        Floating-point, in which they are given unless they are indices; None is their
-        own.
+    X : ndarray of shape (n, ...) or torch.utils.data.Dataset
+    n_workers : int
+        Processes that read a data set.
+
+    Raises
+    ------
+    ValueError
+        If a data set has no length, or no rows.
     """
-
-    def __init__(self, rows, dtype=None):
-        self.rows, self.device, self.dtype = rows, rows.device, dtype or rows.dtype
-        self.shape = rows.shape[1:]
-
-    def __len__(self):
-        return len(self.rows)
-
-    def batches(self, order, sizes):
-        """Yield batches in an order of the rows.
-
-        Parameters
-        ----------
-        order : tensor of int64, on any device
-        sizes : int or list of int
-
-        Yields
-        ------
-        tensor of shape (b, ...)
-        """
-        for rows in order.to(self.device).split(sizes):
-            yield as_input(self.rows[rows], self.dtype)
+    if not isinstance(X, Dataset):
+        return ArrayRows(X)
+    if hasattr(X, "__len__") and len(X):
+        return DatasetRows(X, n_workers)
+    raise ValueError(
+        "X must be an array, or a map-style Dataset that has a length and rows; got "
+        f"{X!r}."
+    )
 
 
-class StreamedRows:
-    """Rows that are brought to the device batch by batch.
-
-    Parameters
-    ----------
-    source : ArrayRows or DatasetRows
-    device : torch.device
-    dtype : torch.dtype
-        Floating-point, in which they are given unless they are indices.
-    """
-
-    def __init__(self, source, device, dtype):
-        self.source, self.device, self.dtype = source, device, dtype
-        self.shape = source.shape
-
-    def __len__(self):
-        return len(self.source)
-
-    def batches(self, order, sizes):
-        """Yield batches in an order of the rows; see :class:`DeviceRows`."""
-        for batch in self.source.batches(order.cpu().split(sizes)):
-            # The device computes on one batch while the next one is read and sent.
-            batch = batch.pin_memory() if self.device.type == "cuda" else batch
-            batch = batch.to(self.device, non_blocking=True)
-            yield as_input(batch, self.dtype)
-
-
-def as_source(features):
-    """Return features of a problem as rows that give batches.
-
-    Parameters
-    ----------
-    features : tensor, DeviceRows or StreamedRows
-    """
-    return DeviceRows(features) if isinstance(features, Tensor) else features
-
-
-def without_gradients(source):
-    """Yield all rows, in as large batches as are prudent where nothing is learnt."""
-    return source.batches(torch.arange(len(source)), _rows_at_once(source.shape))
-
-
-def _rows_at_once(shape):
-    if len(shape) < 2:
-        return _MOST_ROWS
-    rows = _MOST_VALUES // max(math.prod(shape), 1)
-    return max(_FEWEST_ROWS, min(rows, _MOST_ROWS))
+def read_labels(dataset, n_workers=0):
+    """Return the labels of a data set, which is read once for them."""
+    rows = as_rows(dataset, n_workers)
+    parts = torch.arange(len(rows)).split(_LABELS_AT_ONCE)
+    return np.concatenate([np.asarray(y) for _, y in rows.pairs(parts)])
 
 
 def _is_plain(array):

@@ -48,7 +48,7 @@ def resolve_device(device):
 
 
 @contextmanager
-def alone_on(device):
+def exclusive_device(device):
     """Wait for a CUDA device until the other workers of the same search have left it.
 
     Side by side they would need the memory of one times their number. Threads wait for
@@ -62,7 +62,7 @@ def alone_on(device):
 
     Examples
     --------
-    >>> with alone_on(torch.device("cpu")):
+    >>> with exclusive_device(torch.device("cpu")):
     ...     pass
     """
     if device.type != "cuda":

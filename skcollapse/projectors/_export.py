@@ -5,9 +5,9 @@ from copy import deepcopy
 import numpy as np
 import torch
 
-from skcollapse.projectors.fitted_mlp import MLPProjection
-from skcollapse.projectors.fitted_module import ModuleProjection
-from skcollapse.projectors.mlp import MLPProjector
+from skcollapse.projectors._fitted_mlp import MLPProjection
+from skcollapse.projectors._fitted_module import ModuleProjection
+from skcollapse.projectors._mlp import MLPProjector
 
 
 def export(module, center, scale):

@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager, nullcontext
 
-from skcollapse._parallel import one_blas_thread, one_thread_of
+from skcollapse._utils.parallel import one_blas_thread, one_thread_of
 
 # Matrix products with fewer multiplications than this take less time than threads take
 # to meet, above all where other processes want the same cores.

@@ -1,7 +1,12 @@
 """One temperature, fitted to the class-balanced log-loss of held-out logits."""
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from skcollapse.fitting._data import TrainingData
+from skcollapse.fitting._splits import class_aware_subsample
+from skcollapse.targets import ClassGeometry
 
 # Newton's method is given this many steps, each by no more than this factor.
 _STEPS, _LARGEST_FACTOR = 20, 4.0
@@ -13,6 +18,41 @@ _TOLERANCE = 1e-5
 _FLOOR = -80.0
 # The logit of a class that a row cannot be given. Finite: zero times it is zero.
 EXCLUDED = -1e30
+# Rows that are enough to choose one number.
+_SUBSAMPLE = 3000
+
+
+def class_scores(projected: Tensor, target: ClassGeometry, unit: bool) -> Tensor:
+    """Return the (n, K) scores of projected rows, of their directions if ``unit``."""
+    if unit:
+        projected = torch.nn.functional.normalize(projected)
+    return projected @ torch.as_tensor(target.classifier).to(projected).T
+
+
+def fit_temperature(
+    data: TrainingData,
+    project,
+    target: ClassGeometry,
+    unit: bool,
+    rng: np.random.RandomState,
+) -> float:
+    """Return the temperature of the least class-balanced log-loss on given rows.
+
+    Parameters
+    ----------
+    data : TrainingData
+    project : callable
+        From rows of X to projected rows, in NumPy.
+    target : ClassGeometry
+    unit : bool
+        Only the directions of projected rows count.
+    rng : numpy.random.RandomState
+        Draws the rows that are looked at, if they are many.
+    """
+    data = data.take(class_aware_subsample(data.y, _SUBSAMPLE, rng))
+    scores = class_scores(torch.from_numpy(project(data.X)), target, unit)
+    y, weight = torch.from_numpy(data.y), torch.from_numpy(data.balanced_weight)
+    return 1 / fit_inverse_temperature(scores[None], y, weight).item()
 
 
 def log_loss(logits: Tensor, y: Tensor, weight: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from os import PathLike
 
 import torch
 
-from skcollapse.training.checkpoint import read_checkpoint, write_checkpoint
+from skcollapse._utils.tensor_files import read_checkpoint, write_checkpoint
 from skcollapse.training.optimizer import export_state
 from skcollapse.training.snapshot import tensors
 

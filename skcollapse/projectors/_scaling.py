@@ -2,6 +2,8 @@
 
 import numpy as np
 
+# How features can be scaled; None only centres them.
+SCALINGS = ("global", "standard", None)
 # Rows handled at a time: no second copy of the data.
 _CHUNK = 4096
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skcollapse.projectors.fitted import KernelExpansion, LinearProjection
-from skcollapse.projectors.kernel import NystroemBlock, draw_landmarks, fit_nystroem
-from skcollapse.projectors.scaling import fit_scaling
+from skcollapse.projectors._fitted import KernelExpansion, LinearProjection
+from skcollapse.projectors._kernel import NystroemBlock, draw_landmarks, fit_nystroem
+from skcollapse.projectors._scaling import fit_scaling
 
 # Rows handled at a time: what is made on the way to features stays in the cache.
 _ROWS_AT_ONCE = 1024
@@ -107,7 +107,8 @@ def fit_feature_map(X, y, weight, *, scaling, kernel, seed):
     weight : ndarray of shape (n,)
         Weights of the rows, of sum 1.
     scaling : {"global", "standard", None}
-    kernel : bool
+    kernel : Kernel or None
+        How kernel features are made, if they are wanted.
     seed : int
         For the draw of the landmarks.
 
@@ -116,10 +117,11 @@ def fit_feature_map(X, y, weight, *, scaling, kernel, seed):
     FeatureMap
     """
     features = FeatureMap(*fit_scaling(X, weight, scaling))
-    if kernel:
+    if kernel is not None:
         scaled = features(X)
-        landmarks = scaled[draw_landmarks(X, y, seed)]
-        features = replace(features, kernel=fit_nystroem(scaled, weight, landmarks))
+        landmarks = scaled[draw_landmarks(X, y, seed, kernel.n_landmarks)]
+        block = fit_nystroem(scaled, weight, landmarks, kernel.gamma)
+        features = replace(features, kernel=block)
         n_features = X.shape[1] + features.kernel.whitening.shape[1]
     else:
         n_features = X.shape[1]

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from skcollapse._gram import gram
-from skcollapse._parallel import row_slices, sum_over_parts
+from skcollapse._utils.gram import gram
+from skcollapse._utils.parallel import row_slices, sum_over_parts
 from skcollapse.training.objective import Objective
 from skcollapse.training.problem import Problem
 

@@ -14,8 +14,8 @@ from sklearn.utils.validation import (
 )
 from torch.utils.data import Dataset
 
-from skcollapse._arrays import float_dtypes
-from skcollapse._device import alone_on
+from skcollapse._utils.arrays import float_dtypes
+from skcollapse._utils.devices import exclusive_device
 from skcollapse.extract._collect import to_numpy
 from skcollapse.extract._headless import headless
 from skcollapse.extract._placing import (
@@ -164,7 +164,7 @@ def features_of(network, rows, device):
     ValueError
         If they are not one vector for each row, or not finite.
     """
-    with alone_on(device):
+    with exclusive_device(device):
         network, device = placed(Checked(network), device)
         dtype = floating_dtype(network) or rows.floating_dtype
         streamed = StreamedRows(rows, device, dtype)

@@ -1,14 +1,15 @@
-"""What is learnt: rows, their classes, and where the classes should sit."""
+"""What is minimised: rows, their classes, and where the classes should sit."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from skcollapse.fitting._context import FitContext
+from skcollapse.fitting._data import TrainingData
 from skcollapse.losses import Loss
+from skcollapse.rows import DeviceRows, StreamedRows
 from skcollapse.targets import ClassGeometry
-from skcollapse.training.proxies import Proxies
-from skcollapse.training.row_source import DeviceRows, StreamedRows
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,7 @@ class Problem:
     Parameters
     ----------
     features : tensor of shape (n, q), floating point, or rows of a source
-        Rows of any shape on their way to a device, see
-        :mod:`skcollapse.training.row_source`.
+        Rows of any shape on their way to a device, see :mod:`skcollapse.rows`.
     y : tensor of shape (n,), int64
         Class indices in [0, K).
     sample_weight : tensor of shape (n,) or None
@@ -30,8 +30,6 @@ class Problem:
     class_counts : tensor of shape (K,) or None, default=None
         How frequent the classes are, where the weights do not say it: because they hold
         costs of the classes, or because these rows are only a part.
-    proxies : Proxies or None, default=None
-        Class vectors that are trained, in place of those of the target.
     """
 
     features: Tensor | DeviceRows | StreamedRows
@@ -40,7 +38,24 @@ class Problem:
     loss: Loss
     target: ClassGeometry
     class_counts: Tensor | None = None
-    proxies: Proxies | None = None
+
+    @classmethod
+    def of(
+        cls,
+        features: Tensor | DeviceRows | StreamedRows,
+        data: TrainingData,
+        loss: Loss,
+        target: ClassGeometry,
+        context: FitContext,
+    ) -> "Problem":
+        """Return what is learnt from features of rows, which are on the device.
+
+        Of the data itself only classes and weights are looked at.
+        """
+        y, weight, counts = map(
+            context.to_device, (data.y, data.row_cost, data.class_counts)
+        )
+        return cls(features, y, weight, loss, target, counts)
 
     def tensor(self, array) -> Tensor:
         """Return an array in the dtype and on the device of the features."""

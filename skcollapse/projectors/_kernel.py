@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from skcollapse.projectors.fitted import rbf
+from skcollapse.projectors._fitted import rbf
 
 # One landmark for so many distinct rows, and no more than this times √n, or in all.
 _ROWS_PER_LANDMARK = 5
@@ -48,14 +48,13 @@ class NystroemBlock:
         return features
 
 
-def count_landmarks(X):
-    """Return how many landmarks suit the rows of X: none for a handful of rows."""
-    n_rows = len(X)
+def count_landmarks(n_rows):
+    """Return how many landmarks suit so many rows: none for a handful."""
     root = int(_LANDMARKS_PER_ROOT * n_rows**0.5)
     return min(n_rows // _ROWS_PER_LANDMARK, root, _MOST_LANDMARKS)
 
 
-def draw_landmarks(X, y, seed):
+def draw_landmarks(X, y, seed, n_landmarks="auto"):
     """Draw distinct rows of X, as evenly from the classes as their sizes allow.
 
     Rows are drawn in the order of a hash of what they hold. So neither their order nor
@@ -66,6 +65,8 @@ def draw_landmarks(X, y, seed):
     X : ndarray of shape (n, p)
     y : ndarray of shape (n,), int
     seed : int
+    n_landmarks : int or "auto"
+        The number m, if there are as many distinct rows.
 
     Returns
     -------
@@ -81,12 +82,12 @@ def draw_landmarks(X, y, seed):
     by_class = distinct[np.argsort(y[distinct], kind="stable")]
     sizes = np.unique(y[distinct], return_counts=True)[1]
     turn = np.concatenate([np.arange(size) for size in sizes])
-    return by_class[np.argsort(turn, kind="stable")][
-        : max(1, count_landmarks(distinct))
-    ]
+    if n_landmarks == "auto":
+        n_landmarks = max(1, count_landmarks(len(distinct)))
+    return by_class[np.argsort(turn, kind="stable")][:n_landmarks]
 
 
-def fit_nystroem(scaled, weight, landmarks):
+def fit_nystroem(scaled, weight, landmarks, gamma="auto"):
     """Fit the features so that their mean squared norm is that of the scaled rows.
 
     Parameters
@@ -96,14 +97,16 @@ def fit_nystroem(scaled, weight, landmarks):
         Weights of the rows, of sum 1.
     landmarks : ndarray of shape (m, p)
         Some of the scaled rows.
+    gamma : float or "auto"
 
     Returns
     -------
     NystroemBlock
     """
     size = float(weight @ np.einsum("ij,ij->i", scaled, scaled))
-    # Two rows drawn at random are at the squared distance 2 · size on average.
-    gamma = 0.5 / size if size else 1.0
+    if gamma == "auto":
+        # Two rows drawn at random are at the squared distance 2 · size on average.
+        gamma = 0.5 / size if size else 1.0
     exact = landmarks.astype(np.float64)
     values, vectors = np.linalg.eigh(rbf(exact, exact, gamma))
     kept = values > _RANK_TOLERANCE * values[-1]

@@ -2,14 +2,14 @@
 
 from torch import Tensor
 
-from skcollapse.training.problem import Problem
+from skcollapse.fitting._problem import Problem
 
 
 class Objective:
     """The loss of projected rows of a problem.
 
     The class vectors and the prior are those of the whole problem, computed once, for
-    every batch of it; proxies are computed for each.
+    every batch of it.
 
     Parameters
     ----------
@@ -18,11 +18,25 @@ class Objective:
 
     def __init__(self, problem: Problem):
         self.loss = problem.loss
-        self.class_vectors, self.proxies = problem.class_vectors, problem.proxies
+        self.class_vectors = problem.class_vectors
         self.log_prior = problem.log_prior if problem.loss.needs_prior else None
 
-    def __call__(self, projected: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+    def __call__(
+        self,
+        projected: Tensor,
+        y: Tensor,
+        weight: Tensor | None,
+        class_vectors: Tensor | None = None,
+    ) -> Tensor:
         """Return the loss of (n, d) projected rows of the classes y.
+
+        Parameters
+        ----------
+        projected : tensor of shape (n, d)
+        y : tensor of shape (n,), int64
+        weight : tensor of shape (n,) or None
+        class_vectors : tensor of shape (K, d), default=None
+            Those that are trained, in place of those of the target.
 
         Raises
         ------
@@ -32,13 +46,12 @@ class Objective:
         n_components = self.class_vectors.shape[1]
         if projected.shape != (len(y), n_components):
             raise ValueError(
-                f"The projector must map {len(y)} rows to shape "
-                f"{(len(y), n_components)}; it returned {tuple(projected.shape)}"
+                f"projector must map {len(y)} rows to shape "
+                f"{(len(y), n_components)}; it returned {tuple(projected.shape)}."
             )
-        vectors = self.class_vectors
-        if self.proxies is not None:
-            vectors = self.proxies.of_batch(projected, y, weight)
-        return self.loss(projected, y, vectors, weight, self.log_prior)
+        if class_vectors is None:
+            class_vectors = self.class_vectors
+        return self.loss(projected, y, class_vectors, weight, self.log_prior)
 
     def share(self, projected: Tensor, y: Tensor, share: Tensor) -> Tensor:
         """Return what some rows add to the loss of all, given their shares in it.

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 
-def check_weight(sample_weight, n_samples):
+def check_sample_weight(sample_weight, n_samples):
     """Return (n_samples,) weights in float64, or raise."""
     weight = check_array(
         sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"

@@ -76,7 +76,7 @@ def read_array(path, key=None, *, ndim=None, mmap=True):
     >>> import tempfile
     >>> from pathlib import Path
     >>> import numpy as np
-    >>> from skcollapse._files import read_array
+    >>> from skcollapse._utils.array_files import read_array
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "data.npz")
     ...     np.savez(path, X=np.eye(2), y=[0, 1])

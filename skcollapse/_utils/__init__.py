@@ -1,0 +1,1 @@
+"""Small helpers that every other room may use; no mathematics of the field."""
