@@ -1,6 +1,7 @@
-"""Classifiers: one target, loss, projector and solver put together."""
+"""Classifiers that project features onto the class vectors of a fixed geometry."""
 
-from skcollapse.classifiers.etf import ETFClassifier
-from skcollapse.classifiers.hug import HUGClassifier
+from skcollapse.classifiers._base import ProjectionClassifier
+from skcollapse.classifiers._etf import ETFClassifier
+from skcollapse.classifiers._hug import HUGClassifier
 
-__all__ = ["ETFClassifier", "HUGClassifier"]
+__all__ = ["ETFClassifier", "HUGClassifier", "ProjectionClassifier"]

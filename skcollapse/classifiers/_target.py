@@ -1,10 +1,13 @@
 """From parameters to class vectors, and to which class gets which."""
 
+from typing import Any
+
 import numpy as np
 
-from skcollapse._utils.checks import check_choice
+from skcollapse._utils.checks import check_choice, is_auto
+from skcollapse.fitting import TrainingData
 from skcollapse.moments import ClassMoments
-from skcollapse.projectors.scaling import fit_scaling
+from skcollapse.projectors import fit_scaling
 from skcollapse.targets import (
     TARGETS,
     ClassGeometry,
@@ -12,15 +15,14 @@ from skcollapse.targets import (
     class_similarity,
 )
 
-# Targets whose vectors can be given to the classes in any order.
-_ASSIGNABLE = ("hyperspherical",)
-ASSIGNMENTS = ("auto", "identity")
-
 
 def resolve_target(
-    target, class_counts, n_components, assignment, rows, scaling, random_state
-):
-    """Return the geometry that a ``target`` parameter stands for.
+    target: Any,
+    class_counts: np.ndarray,
+    n_components: int | None,
+    random_state: np.random.RandomState,
+) -> ClassGeometry:
+    """Return the geometry that a ``target`` parameter stands for, or raise.
 
     Parameters
     ----------
@@ -28,22 +30,8 @@ def resolve_target(
         A name in ``TARGETS``, or class vectors.
     class_counts : ndarray of shape (n_classes,)
     n_components : int or None
-    assignment : {"auto", "identity"}
-    rows : Rows
-        Looked at by "auto" only.
-    scaling : {"auto", "global", "standard", None}
-    random_state : int, RandomState or None
-
-    Returns
-    -------
-    ClassGeometry
-
-    Raises
-    ------
-    ValueError
-        If there is no such target or assignment, or the array does not fit the classes.
+    random_state : RandomState
     """
-    check_choice("assignment", assignment, ASSIGNMENTS)
     if isinstance(target, str):
         if target not in TARGETS:
             names = ", ".join(map(repr, TARGETS))
@@ -52,14 +40,14 @@ def resolve_target(
                 f"{target!r}."
             )
         n_components = components_of(n_components)
-        geometry = TARGETS[target](class_counts, n_components, random_state)
-        if target in _ASSIGNABLE:
-            code = assigned(
-                geometry.classifier, assignment, rows, scaling, random_state
-            )
-            geometry = ClassGeometry(code, code)
-        return geometry
-    vectors = np.asarray(target, dtype=np.float64)
+        return TARGETS[target].build(class_counts, n_components, random_state)
+    try:
+        vectors = np.asarray(target, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"target must be one of {', '.join(map(repr, TARGETS))}, or an array of "
+            f"class vectors; got {target!r}."
+        ) from error
     n_classes = len(class_counts)
     if vectors.ndim != 2 or len(vectors) != n_classes or not vectors.size:
         raise ValueError(
@@ -78,7 +66,12 @@ def resolve_target(
     return ClassGeometry(vectors, vectors)
 
 
-def components_of(n_components):
+def is_assignable(target: Any) -> bool:
+    """Return whether the classes can be given the vectors of a target in any order."""
+    return isinstance(target, str) and TARGETS[target].assignable
+
+
+def components_of(n_components: int | None) -> int | None:
     """Return the number of components that was asked for; None is the default.
 
     scikit-learn's checks ask any estimator for one component: that is the default too.
@@ -86,39 +79,41 @@ def components_of(n_components):
     return None if n_components == 1 else n_components
 
 
-def assigned(code, assignment, rows, scaling, random_state):
-    """Return the vectors of a code, similar classes close together if "auto".
+def assigned(
+    code: np.ndarray,
+    data: TrainingData,
+    assignment: str,
+    scaling: str | None,
+    random_state: np.random.RandomState,
+) -> ClassGeometry:
+    """Return the geometry of a code, similar classes close together if "auto".
 
     Parameters
     ----------
     code : ndarray of shape (n_classes, n_components)
+    data : TrainingData
     assignment : {"auto", "identity"}
-    rows : Rows
     scaling : {"auto", "global", "standard", None}
         How features are scaled before class means are compared: "auto" is "standard".
     random_state : RandomState
-
-    Returns
-    -------
-    ndarray of shape (n_classes, n_components)
     """
+    check_choice("assignment", assignment, ("auto", "identity"))
     n_classes, n_components = code.shape
     # With dimensions enough all vectors of a code are alike; and before an extractor is
     # trained nothing is known of what it makes similar.
-    learns = not isinstance(rows.X, np.ndarray)
-    if assignment == "identity" or learns or n_classes <= n_components + 1:
-        return code
-    similarity = _similarity_of_rows(rows, n_classes, scaling)
-    return assign_code(code, similarity, random_state=random_state)
+    learns = not isinstance(data.X, np.ndarray)
+    if assignment == "auto" and not learns and n_classes > n_components + 1:
+        similarity = _similarity(data, "standard" if is_auto(scaling) else scaling)
+        code = assign_code(code, similarity, random_state=random_state)
+    return ClassGeometry(code, code)
 
 
-def _similarity_of_rows(rows, n_classes, scaling):
+def _similarity(data, scaling):
     """Return cosines of the class means of scaled features; 0 for absent classes."""
-    rows = rows.counted()
-    scaling = "standard" if scaling == "auto" else scaling
-    center, scale = fit_scaling(rows.X, rows.cost / rows.cost.sum(), scaling)
-    moments = ClassMoments(n_classes, rows.X.shape[1], scatter=False)
-    moments.update(rows.X, rows.y, rows.weight)
+    data, n_classes = data.drop_zero_weight(), data.n_classes
+    center, scale = fit_scaling(data.X, data.row_cost / data.row_cost.sum(), scaling)
+    moments = ClassMoments(n_classes, data.X.shape[1], scatter=False)
+    moments.update(data.X, data.y, data.weight)
     present = moments.counts > 0
     similarity = np.zeros((n_classes, n_classes))
     if present.sum() > 1:

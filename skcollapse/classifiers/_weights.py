@@ -3,38 +3,39 @@
 from copy import deepcopy
 from dataclasses import fields
 from functools import singledispatch
+from os import PathLike
+from typing import Any, Self
 
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from skcollapse.classifiers._fitted import fitted_attributes
-from skcollapse.extract._headless import Headless
-from skcollapse.projectors.fitted import KernelExpansion, LinearProjection
-from skcollapse.projectors.fitted_mlp import MLPProjection
-from skcollapse.projectors.fitted_module import ModuleProjection
 from skcollapse._utils.tensor_files import read_checkpoint, write_checkpoint
+from skcollapse.classifiers._publish import attributes
+from skcollapse.extract import WithoutHead
+from skcollapse.fitting import Fitted
+from skcollapse.projectors import (
+    KernelExpansion,
+    LinearProjection,
+    MLPProjection,
+    ModuleProjection,
+)
 
 _PROJECTIONS = (LinearProjection, KernelExpansion, MLPProjection, ModuleProjection)
 _KINDS = {kind.__name__: kind for kind in _PROJECTIONS}
-_ATTRIBUTES = (
-    "projection_",
-    "target_",
-    "target_means_",
-    "class_counts_",
-    "temperature_",
-    "n_iter_",
-    "loss_curve_",
-    "validation_scores_",
-    "_unit_features",
-)
-_OF_ROWS = ("n_features_in_", "feature_names_in_")
+# What a fit leads to, apart from what only the fit that follows, or a reader, needs.
+_FIELDS = [
+    field.name
+    for field in fields(Fitted)
+    if field.init and field.name not in ("extractor", "network", "selection_results")
+]
+_OF_DATA = ("classes_", "class_counts_", "n_features_in_", "feature_names_in_")
 
 
 class WeightFilesMixin:
     """Lets classifiers write and read what they predict with."""
 
-    def save_weights(self, path):
+    def save_weights(self, path: str | PathLike) -> None:
         """Write what the fitted classifier predicts with, without any code.
 
         Parameters
@@ -50,9 +51,19 @@ class WeightFilesMixin:
             If the package safetensors is not installed.
         """
         check_is_fitted(self)
-        save(self, path)
+        fitted, values = self._fitted, {}
+        data = {name: getattr(self, name) for name in _OF_DATA if hasattr(self, name)}
+        network = _module_of(fitted.extractor)
+        meta = {
+            "class": type(self).__name__,
+            "fitted": {n: _pack(getattr(fitted, n), n, values) for n in _FIELDS},
+            "data": {name: _pack(value, name, values) for name, value in data.items()},
+            "extractor": _pack(network, "extractor", values),
+            "head": getattr(fitted.extractor, "name", None),
+        }
+        write_checkpoint(path, values, meta)
 
-    def load_weights(self, path):
+    def load_weights(self, path: str | PathLike) -> Self:
         """Become fitted by what :meth:`save_weights` has written.
 
         Networks are those of the parameters, which must be like those that were saved.
@@ -75,94 +86,54 @@ class WeightFilesMixin:
         ImportError
             If the package safetensors is not installed.
         """
-        state = load(self, path)
-        classes, counts = state["classes_"], state["class_counts_"]
-        vars(self).update(fitted_attributes(state, classes, counts, None))
+        found = read_checkpoint(path)
+        if found is None:
+            raise FileNotFoundError(
+                f"path={str(path)!r}: there are no weights to load."
+            )
+        values, meta = found
+        if meta.get("class") != type(self).__name__:
+            raise ValueError(
+                f"path={str(path)!r} holds no weights of {type(self).__name__}; it is "
+                f"of {meta.get('class')}."
+            )
+        unpacked = {
+            part: {
+                name: _unpack(packed, values, self.projector)
+                for name, packed in meta[part].items()
+            }
+            for part in ("fitted", "data")
+        }
+        extractor = deepcopy(self.extractor)
+        if meta["head"] is not None:
+            extractor = WithoutHead(_module_of(extractor), meta["head"])
+        if meta["extractor"] is not None:
+            _set_weights("extractor", _module_of(extractor), values)
+        fitted, data = Fitted(**unpacked["fitted"]), unpacked["data"]
+        classes, counts = data.pop("classes_"), data.pop("class_counts_")
+        vars(self).update({**data, **attributes(fitted, classes, counts, extractor)})
         return self
 
 
-def save(estimator, path):
-    """Write what a fitted classifier predicts with.
-
-    Parameters
-    ----------
-    estimator : estimator
-    path : str or path-like
-    """
-    values = {}
-    names = [*_ATTRIBUTES, *(name for name in _OF_ROWS if hasattr(estimator, name))]
-    state = {n: _pack(getattr(estimator, n), n, values) for n in names}
-    state["classes_"] = _pack(estimator.classes_, "classes_", values)
-    extractor = estimator.extractor_
-    meta = {
-        "class": type(estimator).__name__,
-        "state": state,
-        "extractor": _pack(_module_of(extractor), "extractor", values),
-        "head": getattr(extractor, "name", None),
-    }
-    write_checkpoint(path, values, meta)
-
-
-def load(estimator, path):
-    """Return the fitted attributes that a file holds.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Whose parameters are networks like those that the weights are of.
-    path : str or path-like
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-    """
-    found = read_checkpoint(path)
-    if found is None:
-        raise FileNotFoundError(f"path={str(path)!r}: there are no weights to load.")
-    values, meta = found
-    if meta.get("class") != type(estimator).__name__:
-        raise ValueError(
-            f"path={str(path)!r} holds no weights of {type(estimator).__name__}; it is "
-            f"of {meta.get('class')}."
-        )
-    attributes = _unpack(meta["state"], values, estimator.projector)
-    extractor = deepcopy(estimator.extractor)
-    if meta["head"] is not None:
-        extractor = Headless(_module_of(extractor), meta["head"])
-    weights = meta["extractor"]
-    if weights is not None:
-        _set_weights("extractor", _module_of(extractor), values, weights["module"])
-    return {
-        **attributes,
-        "extractor_": extractor,
-        "selection_results_": None,
-        "_network": None,
-    }
-
-
-def _module_of(extractor):
+def _module_of(extractor: Any) -> Any:
     """Return the module of an extractor, or None."""
     return getattr(extractor, "module_or_callable", extractor)
 
 
-def _set_weights(name, module, values, prefix):
+def _set_weights(name: str, module: Any, values: dict[str, torch.Tensor]) -> None:
     """Give a module the weights of a file; leave it on the CPU and not in training."""
     weights = {
-        key.removeprefix(f"{prefix}."): value
+        key.removeprefix(f"{name}."): value
         for key, value in values.items()
-        if key.startswith(f"{prefix}.")
+        if key.startswith(f"{name}.")
     }
     try:
         module.cpu().load_state_dict(weights)
     except (RuntimeError, AttributeError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise ValueError(
-            f"{name} is not like the one whose weights these are ({reason}); got "
-            f"{module!r}."
+            f"{name.partition('.')[0]} is not like the one whose weights these are "
+            f"({reason}); got {module!r}."
         ) from error
     module.eval()
 
@@ -202,16 +173,8 @@ def _(value, name, values):
     return {"kind": type(value).__name__, "parts": packed}
 
 
-def _unpack(packed, values, projector):
-    """Return what :func:`_pack` was given.
-
-    Parameters
-    ----------
-    packed : anything of JSON
-    values : dict of tensors
-    projector : str or torch.nn.Module
-        A module takes weights in a copy.
-    """
+def _unpack(packed: Any, values: dict[str, torch.Tensor], projector: Any) -> Any:
+    """Return what :func:`_pack` was given; a module takes weights in a copy."""
 
     def inner(part):
         return _unpack(part, values, projector)
@@ -223,12 +186,10 @@ def _unpack(packed, values, projector):
             return np.array(labels, dtype=dtype)
         case {"module": name}:
             module = deepcopy(projector)
-            _set_weights("projector", module, values, name)
+            _set_weights(name, module, values)
             return module.requires_grad_(False)
         case {"tuple": parts}:
             return tuple(inner(part) for part in parts)
         case {"kind": kind, "parts": parts}:
             return _KINDS[kind](**{name: inner(part) for name, part in parts.items()})
-        case dict():
-            return {name: inner(part) for name, part in packed.items()}
     return packed

@@ -90,7 +90,12 @@ class Progress:
         publish: Callable[[Any], Any],
         log: Callable[[Any], None] | None = None,
     ):
-        self._context, self._data, self._publish, self._log = context, data, publish, log
+        self._context, self._data, self._publish, self._log = (
+            context,
+            data,
+            publish,
+            log,
+        )
         # The step that has begun, shared by all views of the same task.
         self._steps: list[Any] = []
 
@@ -159,6 +164,13 @@ class NullProgress(Progress):
 
     def __init__(self):
         super().__init__(NoContext(), {}, lambda outcome: outcome)
+
+    def begin(self, name: str) -> None:
+        """Take no note."""
+
+    def end(self, step: Iteration | Trial) -> bool:
+        """Take no note, so that nobody asks to stop."""
+        return False
 
 
 class Stopped(Exception):

@@ -1,12 +1,21 @@
 """Full-batch L-BFGS that keeps every iterate."""
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.optimize import minimize
 
-from skcollapse.training.following import NOBODY, Iteration, Stopped
+from skcollapse.fitting import Iteration, Progress, Stopped
 
 
-def lbfgs(objective, start, *, max_iter, tol, follower=NOBODY):
+def lbfgs(
+    objective: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    start: np.ndarray,
+    *,
+    max_iter: int,
+    tol: float,
+    progress: Progress,
+) -> tuple[list[np.ndarray], list[float], bool]:
     """Minimise a smooth function and return the path that leads to its minimum.
 
     Parameters
@@ -19,8 +28,8 @@ def lbfgs(objective, start, *, max_iter, tol, follower=NOBODY):
     tol : float
         Stop when no element of the gradient exceeds this share of the norm of the
         first gradient.
-    follower : Follower
-        Follows the iterates. Their outcome is the iterate and the values up to it.
+    progress : Progress
+        Is told of the iterates. Their outcome is the iterate and the values up to it.
 
     Returns
     -------
@@ -31,7 +40,7 @@ def lbfgs(objective, start, *, max_iter, tol, follower=NOBODY):
     converged : bool
         False if ``max_iter`` stopped it.
     """
-    follower.begin()
+    progress.begin("iteration")
     first = objective(start)
     length = np.linalg.norm(first[1])
     iterates, values, evaluated = [], [], [first[0]]
@@ -39,7 +48,7 @@ def lbfgs(objective, start, *, max_iter, tol, follower=NOBODY):
     # L-BFGS-B's first step has the length 1. In units of the first gradient that is
     # the step to the minimum, where the curvature is the identity.
     def in_units(step):
-        follower.begin()
+        progress.begin("iteration")
         value, gradient = objective(start + length * step) if step.any() else first
         evaluated[0] = value
         return value / length**2, gradient / length
@@ -48,7 +57,7 @@ def lbfgs(objective, start, *, max_iter, tol, follower=NOBODY):
         # The point that was evaluated last is the one that is accepted.
         iterates.append(start + length * step)
         values.append(evaluated[0])
-        if follower.end(Iteration(len(values), values[-1], None, outcome)):
+        if progress.end(Iteration(len(values), values[-1], None, outcome)):
             raise Stopped
 
     def outcome():

@@ -5,11 +5,12 @@ import torch
 
 from skcollapse._utils.gram import gram
 from skcollapse._utils.parallel import row_slices, sum_over_parts
-from skcollapse.training.objective import Objective
-from skcollapse.training.problem import Problem
+from skcollapse.fitting import Objective, Problem
 
 # What is made for so many rows stays in the processor's cache.
 _ROWS_AT_ONCE = 2048
+# Keeps the Cholesky factor of a singular second moment in float64.
+SMALLEST_RIDGE = 1e-10
 
 
 def second_moment(problem: Problem):

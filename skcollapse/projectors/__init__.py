@@ -1,4 +1,4 @@
-"""Projectors: scaled features, kernels, perceptrons, and what is left of them fitted."""
+"""Projectors: scaled features, kernels and perceptrons, to be fitted and fitted."""
 
 from skcollapse.projectors._export import export
 from skcollapse.projectors._features import FeatureMap, fit_feature_map

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from skcollapse.training.calibration import log_loss
+from skcollapse.fitting import log_loss
 
 # Every step adds one candidate to the average, so no more than this many share it.
 STEPS = 10

@@ -1,59 +1,121 @@
 """Logits of rows under fits without them: by folds, once, or leaving one out."""
 
+from collections.abc import Callable
 from functools import cache
 from types import MappingProxyType
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from skcollapse.training.calibration import EXCLUDED
+from skcollapse.fitting import EXCLUDED, FitContext, TrainingData, class_scores
+from skcollapse.linear._features import (
+    FeatureProblem,
+    fit_features,
+    learn_from,
+    prepare,
+)
+from skcollapse.linear._spec import FeatureSpec, LinearSpec
+from skcollapse.linear.solvers import AffineMap, LinearSolver, Strength
+
+# Held-out rows are not looked at if a feature lies so many training ranges outside.
+_WILD = 10.0
 
 
-class FoldLogits:
-    """Logits by cross-validation.
-
-    Held-out rows whose class is missing from the training rows have no logits: no fit
-    could be right about them.
+class HeldOut:
+    """Held-out rows, and their logits under any candidate.
 
     Parameters
     ----------
-    recipe : Recipe
-    rows : Rows
-    splits : list of (ndarray, ndarray)
-        Training and held-out rows.
+    data : TrainingData
+    spec : LinearSpec
+    context : FitContext
+    judged : ndarray of int
+        The rows that are looked at.
 
     Attributes
     ----------
-    prepared : dict
-        Empty: no fold has all rows.
+    y : tensor of shape (n,), int64
+    weight : tensor of shape (n,)
+        Of sum 1, with which classes count by their costs alone.
+    prepared : mapping
+        From features to the problem of all rows, where it was made on the way.
     """
 
-    prepared = MappingProxyType({})
+    def __init__(
+        self,
+        data: TrainingData,
+        spec: LinearSpec,
+        context: FitContext,
+        judged: np.ndarray,
+    ):
+        self.data, self.spec, self.context = data, spec, context
+        self.n_classes = data.n_classes
+        rows = data.without_features(judged)
+        self.y = context.to_device(rows.y)
+        self.weight = context.to_device(rows.balanced_weight)
+        self.prepared: dict[FeatureSpec, FeatureProblem] = {}
 
-    def __init__(self, recipe, rows, splits):
-        self._recipe, self._rows = recipe, rows
-        self.n_classes = len(recipe.target.classifier)
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.y)
+
+    def logits_of(
+        self, features: FeatureSpec
+    ) -> Callable[[LinearSolver, Strength], Tensor]:
+        """Return a function from a solver and a strength to logits (c, n, K)."""
+        raise NotImplementedError
+
+    def _logits(self, maps: list[AffineMap], features: Tensor, absent: np.ndarray):
+        """Return (c, n, K) scores of features; classes absent cannot be given."""
+        target, unit = self.spec.target, self.spec.loss.unit_features
+        logits = torch.stack(
+            [class_scores(project(features), target, unit) for project in maps]
+        )
+        logits[..., torch.from_numpy(absent)] = EXCLUDED
+        return logits
+
+
+class FoldLogits(HeldOut):
+    """Logits by cross-validation.
+
+    Parameters
+    ----------
+    data : TrainingData
+    spec : LinearSpec
+    context : FitContext
+    splits : list of (ndarray, ndarray)
+        Training and held-out rows.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        spec: LinearSpec,
+        context: FitContext,
+        splits: list[tuple[np.ndarray, np.ndarray]],
+    ):
         self._folds = []
         for train, held in splits:
-            train, held = train[rows.weight[train] > 0], held[rows.weight[held] > 0]
-            held = held[np.isin(rows.y[held], rows.y[train])]
+            train, held = (rows[data.weight[rows] > 0] for rows in (train, held))
+            held = held[_can_be_judged(data, train, held)]
             # A fit to one class says nothing.
-            if len(held) and len(np.unique(rows.y[train])) > 1:
+            if len(held) and len(np.unique(data.y[train])) > 1:
                 self._folds.append((train, held))
-        index = np.concatenate([held for _, held in self._folds] or [np.arange(0)])
-        self.y = recipe.to_device(rows.y[index])
-        held_out = rows.without_features(index)
-        self.weight = recipe.to_device(held_out.balanced_weight)
+        judged = np.concatenate([held for _, held in self._folds] or [np.arange(0)])
+        super().__init__(data, spec, context, judged)
+        # No fold has all rows.
+        self.prepared = MappingProxyType({})
 
-    def of_family(self, family):
+    def logits_of(self, features):
         """Return a function from a solver and a strength to logits (c, n, K)."""
         # The copy of a fold's rows lasts no longer than it takes to make features.
-        fits = [self._fit(*fold, family) for fold in self._folds]
+        fits = [self._fit(*fold, features) for fold in self._folds]
 
-        def logits(solver, alpha):
+        def logits(solver, strength):
             by_fold = [
-                _logits(self._recipe, prepared.solver(solver)(alpha), features, absent)
-                for prepared, features, absent in fits
+                self._logits(problem.solve(solver, strength).maps, values, absent)
+                for problem, values, absent in fits
             ]
             # A fold whose path has ended early stays where it is.
             length = max(map(len, by_fold))
@@ -67,14 +129,14 @@ class FoldLogits:
 
         return logits
 
-    def _fit(self, train, held, family):
-        rows = self._rows.take(train)
-        prepared = self._recipe.prepare(rows, family)
-        features = self._recipe.to_device(prepared.features(self._rows.X[held]))
-        return prepared, features, rows.class_counts == 0
+    def _fit(self, train, held, features):
+        rows = self.data.take(train)
+        problem = prepare(rows, features, self.spec, self.context)
+        values = self.context.to_device(problem.features(self.data.X[held]))
+        return problem, values, rows.class_counts == 0
 
 
-class HoldOutLogits:
+class HoldOutLogits(HeldOut):
     """Logits of rows that are held out once, for so many rows that copies count.
 
     The features of all rows are made once, scaled as the training rows are: the fit to
@@ -82,88 +144,99 @@ class HoldOutLogits:
 
     Parameters
     ----------
-    recipe : Recipe
-    rows : Rows
+    data : TrainingData
         All of positive weight.
-    train, held : ndarrays of int
-        Every row is in one of them.
-
-    Attributes
-    ----------
-    prepared : dict
-        From families to their features of all rows.
+    spec : LinearSpec
+    context : FitContext
+    split : (ndarray, ndarray)
+        Training and held-out rows: every row is in one of them.
     """
 
-    def __init__(self, recipe, rows, train, held):
-        self._recipe, self._rows, self.prepared = recipe, rows, {}
-        self.n_classes = len(recipe.target.classifier)
-        # No fit could be right about a class that is missing from training.
-        known = np.isin(rows.y[held], rows.y[train])
-        self._train, self._judged, others = train, held[known], held[~known]
-        self._order = np.concatenate([train, self._judged, others])
-        judged = rows.without_features(self._judged)
-        self.y = recipe.to_device(judged.y)
-        self.weight = recipe.to_device(judged.balanced_weight)
+    def __init__(
+        self,
+        data: TrainingData,
+        spec: LinearSpec,
+        context: FitContext,
+        split: tuple[np.ndarray, np.ndarray],
+    ):
+        self._train, held = split
+        judged = _can_be_judged(data, *split)
+        super().__init__(data, spec, context, held[judged])
+        self._order = np.concatenate([self._train, held[judged], held[~judged]])
 
-    def of_family(self, family):
+    def logits_of(self, features):
         """Return a function from a solver and a strength to logits (c, n, K)."""
-        recipe, rows, n_train = self._recipe, self._rows, len(self._train)
-        features = recipe.fit_features(rows.take(self._train), family)
-        values = recipe.to_device(features(rows.X, self._order))
-        self.prepared[family] = recipe.learn_from(
-            features, values, rows.without_features(self._order)
+        data, spec, context, n_train = (
+            self.data,
+            self.spec,
+            self.context,
+            len(self._train),
         )
-        training = rows.without_features(self._train)
-        prepared = recipe.learn_from(features, values[:n_train], training)
-        held = values[n_train : n_train + len(self._judged)]
+        fitted = fit_features(data.take(self._train), features, spec.seed)
+        values = context.to_device(fitted(data.X, self._order))
+        everything = data.without_features(self._order)
+        self.prepared[features] = learn_from(fitted, values, everything, spec, context)
+        training = data.without_features(self._train)
+        problem = learn_from(fitted, values[:n_train], training, spec, context)
+        held = values[n_train : n_train + len(self)]
         absent = training.class_counts == 0
-        return lambda solver, alpha: _logits(
-            recipe, prepared.solver(solver)(alpha), held, absent
+        return lambda solver, strength: self._logits(
+            problem.solve(solver, strength).maps, held, absent
         )
 
 
-class LeaveOneOutLogits:
+class LeaveOneOutLogits(HeldOut):
     """Logits by leaving out one row at a time, for a solver that knows how.
 
     Parameters
     ----------
-    recipe : Recipe
-    rows : Rows
+    data : TrainingData
         All of positive weight.
+    spec : LinearSpec
+    context : FitContext
     evaluated : ndarray of shape (m,), int
         Which rows are left out in turn. Rows without another of their class are not.
-
-    Attributes
-    ----------
-    prepared : dict
-        From families to their features of all rows.
     """
 
-    def __init__(self, recipe, rows, evaluated):
-        self._recipe, self._rows, self.prepared = recipe, rows, {}
-        self.n_classes = len(recipe.target.classifier)
-        evaluated = evaluated[np.bincount(rows.y)[rows.y[evaluated]] > 1]
-        self._evaluated = rows.take(evaluated)
-        self.y = recipe.to_device(self._evaluated.y)
-        self.weight = recipe.to_device(self._evaluated.balanced_weight)
-        self._share = recipe.to_device(rows.balanced_weight[evaluated])
+    def __init__(
+        self,
+        data: TrainingData,
+        spec: LinearSpec,
+        context: FitContext,
+        evaluated: np.ndarray,
+    ):
+        evaluated = evaluated[np.bincount(data.y)[data.y[evaluated]] > 1]
+        super().__init__(data, spec, context, evaluated)
+        self._evaluated = data.X[evaluated]
+        self._share = context.to_device(data.balanced_weight[evaluated])
 
-    def of_family(self, family):
+    def logits_of(self, features):
         """Return a function from a solver and a strength to logits (1, m, K)."""
-        prepared = self._recipe.prepare(self._rows, family)
-        self.prepared[family] = prepared
-        left_out = self._recipe.to_device(prepared.features(self._evaluated.X))
+        problem = prepare(self.data, features, self.spec, self.context)
+        self.prepared[features] = problem
+        values = self.context.to_device(problem.features(self._evaluated))
+        target, unit = self.spec.target, self.spec.loss.unit_features
 
         @cache
         def projected(solver):
-            left_out_of = prepared.solver(solver).leave_one_out
-            return left_out_of(left_out, self.y, self._share)
+            return problem.leave_one_out(solver, values, self.y, self._share)
 
-        return lambda solver, alpha: self._recipe.scores(projected(solver)(alpha))[None]
+        return lambda solver, strength: class_scores(
+            projected(solver)(strength), target, unit
+        )[None]
 
 
-def _logits(recipe, maps, features, absent):
-    """Return (c, n, K) scores of features, where classes absent cannot be given."""
-    logits = torch.stack([recipe.scores(project(features)) for project in maps])
-    logits[..., torch.from_numpy(absent)] = EXCLUDED
-    return logits
+def _can_be_judged(data, train, held):
+    """Return which held-out rows say something about a fit to training rows.
+
+    No fit could be right about a class that it has not seen. And a row with a feature
+    far outside all it has seen would decide by itself: its logits are so large that the
+    temperature which suits it is that of a guess.
+    """
+    known = np.isin(data.y[held], data.y[train])
+    low, high = (bound(data.X[train], axis=0) for bound in (np.min, np.max))
+    reach = high - low
+    # A feature that is constant in training has the reach of the widest.
+    reach = _WILD * np.where(reach > 0, reach, reach.max(initial=0))
+    inside = (data.X[held] >= low - reach) & (data.X[held] <= high + reach)
+    return known & inside.all(axis=1)

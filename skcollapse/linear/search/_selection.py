@@ -1,14 +1,16 @@
-"""The choice of what is "auto", by held-out class-balanced log-loss."""
+"""The comparison of candidates, and the average of the best."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from skcollapse.training.averaging import STEPS, greedy_average
-from skcollapse.training.calibration import fit_inverse_temperature, log_loss
-from skcollapse.training.candidates import Candidate
-from skcollapse.training.following import NOBODY, Trial
+from skcollapse.fitting import Progress, Trial, fit_inverse_temperature, log_loss
+from skcollapse.linear._features import columns
+from skcollapse.linear._spec import Candidate, FeatureSpec
+from skcollapse.linear.search._averaging import STEPS, greedy_average
+from skcollapse.linear.search._held_out import HeldOut
+from skcollapse.linear.solvers import LinearSolver, Strength
 
 # Held-out logits that are kept for averaging, as numbers: 128 MiB in float32.
 _KEPT_LOGITS = 2**25
@@ -24,16 +26,16 @@ class Selection:
 
     Parameters
     ----------
-    shares : dict
+    factors : dict
         From candidates to the factors of their projections, which hold the inverse
         temperature: probabilities are the softmax of the scores.
     results : dict of ndarrays
         A row for each candidate: "feature_scaling", "projector", "solver", "alpha",
-        "n_iter", "log_loss" (class-balanced, at the best temperature),
-        "inverse_temperature" and "weight" (its share of the average).
+        "prior_adjustment", "n_iter", "log_loss" (class-balanced, at the best
+        temperature), "inverse_temperature" and "weight" (its share of the average).
     """
 
-    shares: dict[Candidate, float]
+    factors: dict[Candidate, float]
     results: dict[str, np.ndarray]
 
 
@@ -45,7 +47,7 @@ class _Pool:
         self.candidates, self.factors, self.losses, self.kept = [], [], [], {}
         self._most_kept = max(1, _KEPT_LOGITS // (len(self.y) * held_out.n_classes))
 
-    def add(self, family, solver, alpha, logits):
+    def add(self, features, solver, strength, logits):
         """Add the candidates of (c, n, K) logits; return the lowest of their losses."""
         at_once = max(1, _AT_ONCE // logits[0].numel())
         factor = torch.cat(
@@ -57,36 +59,40 @@ class _Pool:
         logits *= factor[:, None, None]
         for place, of_candidate in enumerate(logits):
             self.kept[len(self.candidates)] = of_candidate.clone()
-            self.candidates.append(Candidate(family, solver, alpha, place + 1))
+            self.candidates.append(Candidate(features, solver, strength, place + 1))
         self.factors += factor.tolist()
-        losses = log_loss(logits, self.y, self.weight).tolist()
+        # What is not finite is never chosen.
+        losses = log_loss(logits, self.y, self.weight).nan_to_num(nan=np.inf).tolist()
         self.losses += losses
         best = sorted(self.kept, key=self.losses.__getitem__)[: self._most_kept]
         self.kept = {index: self.kept[index] for index in sorted(best)}
         return min(losses)
 
 
-def select(held_out, families, strengths, *, average, follower=NOBODY):
+def select(
+    held_out: HeldOut,
+    features: tuple[FeatureSpec, ...],
+    strengths: dict[LinearSolver, tuple[Strength, ...]],
+    *,
+    average: bool,
+    progress: Progress,
+) -> Selection:
     """Compare all candidates on held-out rows, and average the best.
 
     Parameters
     ----------
-    held_out : FoldLogits, HoldOutLogits or LeaveOneOutLogits
-    families : list of Family
+    held_out : HeldOut
+    features : tuple of FeatureSpec
     strengths : dict
         From solvers to their strengths, from strong to weak.
     average : bool
         Average candidates; False chooses the best.
-    follower : Follower
-        Follows the strengths that are tried. If it asks for the end, the choice is
+    progress : Progress
+        Is told of every strength that is tried. If it asks for the end, the choice is
         among those so far.
-
-    Returns
-    -------
-    Selection
     """
     pool = _Pool(held_out)
-    _fill(pool, held_out, families, strengths, follower)
+    _fill(pool, held_out, features, strengths, progress)
     y, weight, candidates, factors = pool.y, pool.weight, pool.candidates, pool.factors
     logits = torch.stack(list(pool.kept.values()))
     share = greedy_average(logits, y, weight, STEPS if average else 1)
@@ -94,36 +100,50 @@ def select(held_out, families, strengths, *, average, follower=NOBODY):
     last = fit_inverse_temperature(averaged, y, weight).item()
     weights = np.zeros(len(candidates))
     weights[list(pool.kept)] = share.cpu().numpy()
-    shares = {
+    chosen = {
         candidate: last * factor * weight
         for candidate, factor, weight in zip(candidates, factors, weights, strict=True)
         if weight
     }
-    columns = {
-        "feature_scaling": [c.family.feature_scaling for c in candidates],
-        "projector": [c.family.projector for c in candidates],
-        "solver": [c.solver.name for c in candidates],
-        "alpha": [c.alpha for c in candidates],
-        "n_iter": [c.n_iter for c in candidates],
+    rows = [
+        {
+            **columns(candidate.features),
+            "solver": candidate.solver.name,
+            **candidate.strength._asdict(),
+            "n_iter": candidate.n_iter,
+        }
+        for candidate in candidates
+    ]
+    results = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    measured = {
         "log_loss": pool.losses,
         "inverse_temperature": factors,
         "weight": weights,
     }
-    return Selection(shares, {name: np.array(col) for name, col in columns.items()})
+    results |= {name: np.array(values) for name, values in measured.items()}
+    return Selection(chosen, results)
 
 
-def _fill(pool, held_out, families, strengths, follower):
-    """Try all candidates, or as many as the follower wants."""
-    for family in families:
-        follower.begin()
-        logits_at = held_out.of_family(family)
+def _fill(pool, held_out, families, strengths, progress):
+    """Try all candidates, or as many as are wanted."""
+    for features in families:
+        progress.begin("trial")
+        logits_at = held_out.logits_of(features)
         for solver, alphas in strengths.items():
             lowest = np.inf
-            for alpha in alphas:
-                follower.begin()
-                loss = pool.add(family, solver, alpha, logits_at(solver, alpha))
-                if follower.end(Trial(family, solver.name, alpha, loss)):
+            for strength in alphas:
+                progress.begin("trial")
+                logits = logits_at(solver, strength)
+                loss = pool.add(features, solver, strength, logits)
+                if progress.end(Trial(_described(features, solver, strength), loss)):
                     return
                 if loss > _HOPELESS * lowest:
                     break
                 lowest = min(lowest, loss)
+
+
+def _described(features, solver, strength):
+    return (
+        f"projector {features.projector.name}, feature scaling {features.scaling}, "
+        f"solver {solver.name}, alpha {strength.alpha:g}"
+    )

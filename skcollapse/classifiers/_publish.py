@@ -1,0 +1,31 @@
+"""The last station of a fit: what it leads to becomes attributes, in one step."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from skcollapse.fitting import Fitted
+
+
+def attributes(
+    fitted: Fitted, classes: np.ndarray, class_counts: np.ndarray, extractor: Any
+) -> dict[str, Any]:
+    """Return all attributes of a fitted classifier.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    classes, class_counts : ndarrays of shape (K,)
+    extractor : torch.nn.Module, FeatureExtractor or None
+        The one that gave the features; one that was trained is in ``fitted``.
+    """
+    if extractor is not None:
+        fitted = replace(fitted, extractor=extractor)
+    public = {f"{name}_": getattr(fitted, name) for name in Fitted.public_fields()}
+    return {
+        **public,
+        "classes_": classes,
+        "class_counts_": class_counts,
+        "_fitted": fitted,
+    }

@@ -1,0 +1,216 @@
+"""The fit of an affine map, with the search for what is auto."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from skcollapse.fitting import (
+    MANY_ROWS,
+    FitContext,
+    Fitted,
+    NullProgress,
+    TrainingData,
+    class_aware_subsample,
+    fit_temperature,
+    make_splits,
+)
+from skcollapse.linear._features import FeatureProblem, prepare
+from skcollapse.linear._spec import Candidate, FeatureSpec, LinearSpec
+from skcollapse.linear.search import (
+    FoldLogits,
+    HeldOut,
+    HoldOutLogits,
+    LeaveOneOutLogits,
+    first_lowest,
+    select,
+)
+from skcollapse.linear.solvers import ClosedForm
+from skcollapse.projectors import LinearProjection
+
+# Rows that are left out in turn.
+_SUBSAMPLE = 3000
+# Rows that are enough to tell which features are the most promising.
+_PROMISING_ROWS = 2000
+
+
+def fit(data: TrainingData, spec: LinearSpec, context: FitContext) -> Fitted:
+    """Choose what is not given by held-out rows, and fit it to all rows."""
+    counted = data.drop_zero_weight()
+    many = len(counted) > MANY_ROWS and spec.cv is None
+    main, loss = spec.solvers[0], spec.loss
+    if many and not main.leaves_one_out:
+        # Fits to all rows are dear: the closed form says which features are worth it.
+        spec = replace(spec, features=(_most_promising(data, spec, context),))
+    strengths = spec.strengths(many)
+    n_trials = len(spec.features) * sum(map(len, strengths.values()))
+    # A path is always searched: for where to stop.
+    searches = n_trials > 1 or main.is_path
+    held_out = _hold_out(data, spec, context, searches)
+    temperature, results, prepared = 1.0, None, {}
+    if len(held_out):
+        # Directions do not average, and with many rows chance has little to say.
+        average = not (loss.unit_features or many)
+        with context.progress.part("search", n_trials) as progress:
+            selection = select(
+                held_out, spec.features, strengths, average=average, progress=progress
+            )
+        factors, results = selection.factors, selection.results
+        prepared = held_out.prepared
+        if loss.unit_features:
+            # Of directions the length is lost, which would hold the temperature.
+            ((chosen, factor),) = factors.items()
+            factors, temperature = {chosen: 1.0}, 1 / factor
+    else:
+        # Nothing is chosen, or nothing can be held out and all are as good.
+        candidates = [
+            Candidate(features, main, strength)
+            for features in spec.features
+            for strength in strengths[main]
+        ]
+        factors = dict.fromkeys(candidates, 1 / len(candidates))
+    has_scale = results is not None or not (loss.unit_features or main.loss)
+
+    def fitted(projection: LinearProjection, loss_curve: list[float]) -> Fitted:
+        return Fitted(
+            projection=projection,
+            target=spec.target.classifier,
+            target_means=spec.target.means,
+            # Neither directions nor least squares have a scale of their own. Drawn from
+            # a copy: to look along the way changes nothing.
+            temperature=temperature
+            if has_scale
+            else fit_temperature(
+                counted,
+                projection,
+                spec.target,
+                loss.unit_features,
+                deepcopy(context.rng),
+            ),
+            loss_curve=loss_curve,
+            n_iter=max(1, len(loss_curve)),
+            selection_results=results,
+            unit_features=loss.unit_features,
+        )
+
+    # An average of several has no iterations to tell of.
+    follows = len(factors) == 1 and next(iter(factors)).solver.iterates
+    n_steps = spec.max_iter if follows else 0
+    with context.progress.part("refit", n_steps) as progress:
+        if follows:
+            progress = progress.map(lambda outcome: fitted(*outcome))
+        else:
+            progress = NullProgress()
+        context = replace(context, progress=progress)
+        return fitted(*_refit(counted, factors, prepared, spec, context))
+
+
+def _refit(
+    data: TrainingData,
+    factors: dict[Candidate, float],
+    prepared: Mapping[FeatureSpec, FeatureProblem],
+    spec: LinearSpec,
+    context: FitContext,
+) -> tuple[LinearProjection, list[float]]:
+    """Fit candidates to all rows and add them up.
+
+    Parameters
+    ----------
+    data : TrainingData
+    factors : dict
+        From candidates to the factors of their projections.
+    prepared : mapping
+        Problems of all rows that are there already, by features.
+    spec : LinearSpec
+    context : FitContext
+        Its progress is told of iterations, if there is one candidate alone.
+
+    Returns
+    -------
+    projection : LinearProjection
+    loss_curve : list of float
+        Along the longest path to one of them.
+    """
+    projections, loss_curve = [], []
+    for features in dict.fromkeys(candidate.features for candidate in factors):
+        problem = prepared.get(features) or prepare(data, features, spec, context)
+        fitted = []
+        for path in dict.fromkeys(c[:3] for c in factors if c.features == features):
+            stops = {c.n_iter: f for c, f in factors.items() if c[:3] == path}
+            # Where a path is stopped nobody asks what came after.
+            longest = None if None in stops else max(stops)
+            (_, solver, strength), factor = path, next(iter(stops.values()))
+            progress = context.progress.map(partial(_so_far, problem, factor))
+            maps, losses = problem.solve(solver, strength, longest, progress)
+            loss_curve = max(loss_curve, losses, key=len)
+            fitted += [
+                (factor, maps[min(n_iter or len(maps), len(maps)) - 1])
+                for n_iter, factor in stops.items()
+            ]
+        projections.append(problem.projection(fitted))
+    return sum(projections[1:], projections[0]), list(loss_curve)
+
+
+def _so_far(problem, factor, solution):
+    """Return the projection that the only candidate has come to, and its losses."""
+    return problem.projection([(factor, solution.maps[-1])]), solution.loss_curve
+
+
+def _hold_out(
+    data: TrainingData, spec: LinearSpec, context: FitContext, searches: bool
+) -> HeldOut:
+    """Return held-out rows by which to choose; none if there is no choice."""
+    counted, cv = data.drop_zero_weight(), spec.cv
+    if cv is None and data.groups is None and spec.solvers[0].leaves_one_out:
+        evaluated = class_aware_subsample(counted.y, _SUBSAMPLE, context.rng)
+        return LeaveOneOutLogits(counted, spec, context, evaluated)
+    if not searches:
+        return FoldLogits(data, spec, context, [])
+    if cv is not None or len(counted) <= MANY_ROWS:
+        return FoldLogits(data, spec, context, make_splits(data.y, cv, data.groups))
+    splits = make_splits(counted.y, None, counted.groups)
+    if not splits:
+        return FoldLogits(counted, spec, context, [])
+    return HoldOutLogits(counted, spec, context, splits[0])
+
+
+def choose_scaling(
+    data: TrainingData, spec: LinearSpec, context: FitContext
+) -> str | None:
+    """Return the scaling of the features that is best in closed form."""
+    return _most_promising(data, spec, context).scaling
+
+
+def _most_promising(
+    data: TrainingData, spec: LinearSpec, context: FitContext
+) -> FeatureSpec:
+    """Return the features that are best in closed form.
+
+    Without ``cv`` and without groups, the rows of a class-aware subsample are left out
+    one by one.
+    """
+    families = spec.features
+    if len(families) == 1:
+        return families[0]
+    solver = ClosedForm()
+    spec = replace(spec, loss=solver.loss, solvers=(solver,), alpha=None)
+    if spec.cv is None and data.groups is None:
+        data = data.drop_zero_weight()
+        data = data.take(class_aware_subsample(data.y, _PROMISING_ROWS, context.rng))
+        hold_out = partial(LeaveOneOutLogits, data, spec, context, np.arange(len(data)))
+    else:
+        splits = make_splits(data.y, spec.cv, data.groups)
+        hold_out = partial(FoldLogits, data, spec, context, splits)
+    losses, strengths, silent = [], spec.strengths(False), NullProgress()
+    for features in families:
+        # Anew: what is made for some features does not outlive them.
+        held_out = hold_out()
+        if not len(held_out):
+            return families[0]
+        results = select(
+            held_out, (features,), strengths, average=False, progress=silent
+        ).results
+        losses.append(results["log_loss"].min())
+    return families[first_lowest(np.array(losses))]

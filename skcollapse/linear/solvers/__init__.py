@@ -1,0 +1,26 @@
+"""Solvers for affine maps of features. A new one is a class and a line in `SOLVERS`."""
+
+from skcollapse.linear.solvers._base import (
+    AffineMap,
+    LinearSolver,
+    Solution,
+    Strength,
+)
+from skcollapse.linear.solvers._closed_form import ClosedForm
+from skcollapse.linear.solvers._lbfgs import LBFGS
+from skcollapse.linear.solvers._lbfgs_path import LBFGSPath
+
+__all__ = [
+    "LBFGS",
+    "SOLVERS",
+    "AffineMap",
+    "ClosedForm",
+    "LBFGSPath",
+    "LinearSolver",
+    "Solution",
+    "Strength",
+]
+
+SOLVERS: dict[str, type[LinearSolver]] = {
+    solver.name: solver for solver in (LBFGSPath, LBFGS, ClosedForm)
+}

@@ -1,0 +1,143 @@
+"""The base class of the solvers, which is also the way to write a new one."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from skcollapse.fitting import NullProgress, Problem, Progress
+from skcollapse.linear._closed_form import discriminant_map
+from skcollapse.losses import Loss
+from skcollapse.moments import ClassMoments
+
+
+class AffineMap(NamedTuple):
+    """h = f @ coef + intercept, with coef (q, d) and intercept (d,)."""
+
+    coef: Tensor
+    intercept: Tensor
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Return the (n, d) projected features."""
+        return torch.addmm(self.intercept, features, self.coef)
+
+
+class Solution(NamedTuple):
+    """The maps that a solver leads to, each a candidate, and the losses on the way."""
+
+    maps: list[AffineMap]
+    loss_curve: list[float]
+
+
+class Strength(NamedTuple):
+    """How strongly a solution is regularised, and how the class prior is taken off it.
+
+    A loss that adjusts for the prior does so in "training", or is trained without it
+    and the prior is taken off the scores "afterwards".
+    """
+
+    alpha: float
+    prior_adjustment: str = "training"
+
+
+class LinearSolver(BaseEstimator):
+    """A way from a problem and a strength to affine maps of its features.
+
+    To add a solver: subclass it, declare what it can do with the attributes below,
+    write ``solve``, and give it one line in ``SOLVERS``.
+
+    Attributes
+    ----------
+    name : str
+        What the ``solver`` parameter of a classifier calls it.
+    alphas : tuple of Strength
+        Those that a search compares, from strong to weak.
+    few_alphas : tuple of Strength
+        Those it compares where fits are dear, or beside another solver.
+    loss : Loss or None
+        The loss that it minimises whatever is asked for; None minimises any.
+    iterates : bool
+        It reports iterations.
+    is_path : bool
+        It returns a map for each iteration, among which held-out rows choose.
+    leaves_one_out : bool
+        It has a ``leave_one_out`` that is exact.
+    from_moments : bool
+        It looks at class counts, means and a scatter matrix only.
+    """
+
+    name: ClassVar[str]
+    alphas: ClassVar[tuple[Strength, ...]]
+    few_alphas: ClassVar[tuple[Strength, ...]]
+    loss: ClassVar[Loss | None] = None
+    iterates: ClassVar[bool] = False
+    is_path: ClassVar[bool] = False
+    leaves_one_out: ClassVar[bool] = False
+    from_moments: ClassVar[bool] = False
+
+    def prepare(self, problem: Problem, max_iter: int, tol: float) -> Any:
+        """Return what all strengths share."""
+        return balanced_moments(problem) if self.from_moments else problem
+
+    def solve(
+        self,
+        prepared: Any,
+        strength: Strength,
+        n_maps: int | None = None,
+        progress: Progress | None = None,
+    ) -> Solution:
+        """Return the solution at a strength.
+
+        Parameters
+        ----------
+        prepared : object
+            What ``prepare`` returned.
+        strength : Strength
+        n_maps : int or None
+            Only the first maps are wanted.
+        progress : Progress or None
+            Is told of iterations, whose outcome is the solution so far.
+        """
+        raise NotImplementedError
+
+    def leave_one_out(
+        self, prepared: Any, features: Tensor, y: Tensor, weight: Tensor
+    ) -> Callable[[Strength], Tensor]:
+        """Return a function to what rows are projected to by fits without them.
+
+        Parameters
+        ----------
+        prepared : object
+        features : tensor of shape (m, q)
+            Rows of the problem.
+        y : tensor of shape (m,), int64
+        weight : tensor of shape (m,)
+            Their shares of the weight of all rows, all classes weighing the same.
+
+        Returns
+        -------
+        callable
+            From a strength to a tensor of shape (m, d).
+        """
+        raise NotImplementedError
+
+
+NO_PROGRESS = NullProgress()
+
+
+def balanced_moments(problem: Problem) -> ClassMoments:
+    """Return the moments of the features when all classes weigh the same."""
+    moments = ClassMoments(len(problem.target.classifier), problem.features.shape[1])
+    return moments.update(problem.features, problem.y, problem.balanced_weight)
+
+
+def start(problem: Problem, objective: Any, shrinkage: float) -> np.ndarray:
+    """Return where iterations begin: at zero, unless only directions count."""
+    if not problem.loss.unit_features:
+        return np.zeros(objective.shape).ravel()
+    vectors = getattr(problem.target, problem.loss.vectors)
+    moments = balanced_moments(problem)
+    return objective.pack(*discriminant_map(moments, vectors, shrinkage))
