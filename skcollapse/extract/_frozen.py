@@ -24,7 +24,7 @@ from skcollapse.extract._placing import (
     placed,
     portable,
 )
-from skcollapse.training.row_source import (
+from skcollapse.rows import (
     ArrayRows,
     DatasetRows,
     StreamedRows,

@@ -1,27 +1,30 @@
 """Augmentations of a batch of images, on the device where it is."""
 
 from dataclasses import dataclass
-from numbers import Integral
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from skcollapse._utils.checks import check_integer
+
 
 @dataclass(frozen=True)
 class RandomCropFlip:
-    """Shifts each image by up to a few pixels, and mirrors every other one.
+    """Random crops and horizontal flips of a batch of images.
 
     What small natural images are trained with: padding by zeros, a random crop of the
-    original size, and a horizontal flip with probability ½. All images of a batch are
-    cropped at once, each in its own place.
+    original size, and a horizontal flip with probability ½ [1]_. All images of a batch
+    are cropped at once, each in its own place.
 
     Parameters
     ----------
     padding : int, default=4
-        Pixels added on each side; 0 flips only.
+        Pixels added on each side, at least 0, by which images are shifted at most. 4
+        is for images of 32 pixels; 0 flips only.
     flip : bool, default=True
-        False crops only, for images such as digits that a mirror makes others.
+        Mirror images left to right. Set it False for images such as digits, which a
+        mirror makes others.
 
     Raises
     ------
@@ -49,13 +52,11 @@ class RandomCropFlip:
 
     def __post_init__(self):
         """Check the parameters."""
-        if not (isinstance(self.padding, Integral) and self.padding >= 0):
-            raise ValueError(
-                "padding must be a number of pixels, an integer of at least 0; got "
-                f"{self.padding!r}"
-            )
+        check_integer("padding", self.padding, 0)
 
-    def __call__(self, images: Tensor, generator: torch.Generator | None = None):
+    def __call__(
+        self, images: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
         """Augment a batch.
 
         Parameters

@@ -2,25 +2,30 @@
 
 import warnings
 from contextlib import nullcontext
+from functools import partial
 
 import torch
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from skcollapse.training.batches import batch_sizes
-from skcollapse.training.cutmix import CutMix
-from skcollapse.training.mixup import Mixup
-from skcollapse.training.objective import Objective
-from skcollapse.training.optimizer import make_optimizer
-from skcollapse.training.row_source import as_source
-from skcollapse.training.sampling import EpochOrder
-from skcollapse.training.schedule import make_schedule
-from skcollapse.training.snapshot import Snapshot
+from skcollapse._utils.checks import is_auto
+from skcollapse.fitting import Objective, Problem
+from skcollapse.network._mixing import CutMix, Mixup
+from skcollapse.network._optimizer import make_optimizer
+from skcollapse.network._sampling import EpochOrder, batch_sizes
+from skcollapse.network._schedule import make_schedule
+from skcollapse.network._snapshot import tensors, write
+from skcollapse.network._state import NetworkModule
+from skcollapse.rows import as_source
+
+# What batch_size="auto" stands for.
+_BATCH_SIZE = 256
 
 
-class Draw:
-    """Which rows make an epoch, and what their loss is.
+class EpochSampler:
+    """Draws which rows make an epoch, and knows what their loss is.
 
     Parameters
     ----------
@@ -28,7 +33,7 @@ class Draw:
     sampler : {"balanced", "square_root"} or None
     """
 
-    def __init__(self, problem, sampler):
+    def __init__(self, problem: Problem, sampler: str | None):
         self.objective = Objective(problem)
         weight = problem.sample_weight
         self.weight = torch.ones_like(problem.y) if weight is None else weight
@@ -52,58 +57,51 @@ class Epochs:
 
     Parameters
     ----------
-    module : torch.nn.Module
-    problem : Problem
+    module : NetworkModule
+    problems : Problems
     options : MiniBatchOptions
-    sizes : list of int
-        Of the batches of an epoch.
     optimizer : dict or None
+        State of an optimiser to go on from.
     order_seed, mixup_seed : int
         Apart from each other, so that mixup leaves the order of the rows the same.
-    extractor : torch.nn.Module or None
-        A part of the module.
-    augment : callable or None
-    undeferred : Problem or None
-        In place of the problem for the first epochs.
     """
 
     def __init__(
         self,
-        module,
-        problem,
+        module: NetworkModule,
+        problems,
         options,
-        sizes,
-        optimizer,
-        order_seed,
-        mixup_seed,
-        *,
-        extractor,
-        augment,
-        undeferred,
+        optimizer: dict | None,
+        order_seed: int,
+        mixup_seed: int,
     ):
-        trainer = options.trainer
-        self.module, self.problem, self.sizes = module, problem, sizes
-        self.trainer, self.extractor, self.augment = trainer, extractor, augment
-        self.source, self.device = as_source(problem.features), problem.y.device
-        self.draw = Draw(problem, trainer.sampler)
-        self.first_draw = Draw(undeferred, None) if trainer.deferred else self.draw
+        self.module, self.trainer = module, options.trainer
+        problem, trainer = problems.training, options.trainer
+        auto = is_auto(trainer.batch_size)
+        batch_size = _BATCH_SIZE if auto else trainer.batch_size
+        self.sizes = batch_sizes(len(problem.y), batch_size)
+        self.y, self.device = problem.y, problem.y.device
+        self.source = as_source(problem.features)
+        self.sampler = self.first_sampler = EpochSampler(problem, trainer.sampler)
+        if trainer.deferred:
+            self.first_sampler = EpochSampler(problems.before_deferral, None)
         if trainer.channels_last:
             module.to(memory_format=torch.channels_last)
         self.forward = torch.compile(module) if trainer.compile else module
-        self.optimizer = make_optimizer(module, options, optimizer, extractor)
-        self.schedule = make_schedule(self.optimizer, options, len(sizes))
+        self.optimizer = make_optimizer(module, options, optimizer)
+        self.schedule = make_schedule(self.optimizer, options, len(self.sizes))
         # Without gradients a step does nothing, but a schedule wants to have seen one
         # before its own, and the first of half precision is often skipped.
         self.optimizer.step()
         self.parameters = [p for p in module.parameters() if p.requires_grad]
-        within = [] if extractor is None else extractor.parameters()
+        within = [] if module.extractor is None else module.extractor.parameters()
         self.freezable = [p for p in within if p.requires_grad]
         # On the CPU, so that every device sees the rows in the same order.
         self.generator = torch.Generator().manual_seed(order_seed)
         if trainer.cutmix_alpha:
             self.mixup = CutMix(trainer.cutmix_alpha, mixup_seed)
         else:
-            self.mixup = Mixup(options.mixup_alpha, mixup_seed)
+            self.mixup = Mixup(trainer.mixup_alpha, mixup_seed)
         dtype = trainer.autocast_dtype
         self.precision = nullcontext()
         if dtype is not None:
@@ -123,36 +121,37 @@ class Epochs:
         self.n_epochs = 0
 
     @property
-    def kept(self):
+    def kept(self) -> NetworkModule:
         """The module whose weights are those to keep."""
         return self.module if self.average is None else self.average.module
 
-    def keep(self, module):
+    def keep(self, module: NetworkModule) -> None:
         """Give a module the weights to keep."""
         if self.average is not None:
-            Snapshot(self.average.module).restore_values(module)
+            write(module, tensors(self.average.module))
 
-    def run(self):
+    def run(self) -> float:
         """Run one epoch; return the mean loss of its batches."""
         self.n_epochs += 1
         self._set_modes()
         deferred = self.n_epochs <= self.trainer.deferred
-        draw = self.first_draw if deferred else self.draw
-        mean_weight = draw.total_weight / len(self.sizes)
-        order = draw.order(self.generator).to(self.device)
+        sampler = self.first_sampler if deferred else self.sampler
+        loss_of = partial(self._loss, sampler.objective)
+        mean_weight = sampler.total_weight / len(self.sizes)
+        order = sampler.order(self.generator).to(self.device)
         total = 0.0
         for x, y, weight in zip(
             self.source.batches(order, self.sizes),
-            self.problem.y[order].split(self.sizes),
-            draw.weight[order].split(self.sizes),
+            self.y[order].split(self.sizes),
+            sampler.weight[order].split(self.sizes),
             strict=True,
         ):
-            loss = self._step(x, y, weight, draw.objective, mean_weight)
+            loss = self._step(x, y, weight, loss_of, mean_weight)
             # Kept on the device: one transfer an epoch, not one a batch.
             total = total + loss
         return float(total / len(self.sizes))
 
-    def skip(self, n_epochs):
+    def skip(self, n_epochs: int) -> None:
         """Take epochs as run, whose effect on all else has been restored.
 
         Stepping through the learning rates gives the bits that they had.
@@ -164,25 +163,33 @@ class Epochs:
     def _set_modes(self):
         """Set training mode, but evaluation mode for what does not learn."""
         self.module.train()
-        if self.extractor is None:
+        extractor = self.module.extractor
+        if extractor is None:
             return
         learns = self.n_epochs > self.trainer.freeze_epochs
         for parameter in self.freezable:
             parameter.requires_grad_(learns)
-        self.extractor.train(learns)
-        for norm in self.extractor.modules():
+        extractor.train(learns)
+        for norm in extractor.modules():
             if isinstance(norm, _BatchNorm) and norm.affine:
                 norm.train(norm.weight.requires_grad)
 
-    def _step(self, x, y, weight, objective, mean_weight):
+    def _loss(self, objective, projected: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+        """Return the loss of projected rows, with proxies as these rows have them."""
+        vectors, proxies = None, self.module.proxies
+        if proxies is not None:
+            vectors = proxies.of_batch(projected, y, weight)
+        return objective(projected, y, weight, vectors)
+
+    def _step(self, x, y, weight, loss_of, mean_weight):
         """Move the weights by one batch; return its loss."""
-        if self.augment is not None:
-            x = self.augment(x)
+        if self.trainer.augment is not None:
+            x = self.trainer.augment(x)
         if self.trainer.channels_last and x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         while True:
             try:
-                loss = self._gradient(x, y, weight, objective, mean_weight)
+                loss = self._gradient(x, y, weight, loss_of, mean_weight)
                 break
             except torch.OutOfMemoryError:
                 # A row alone has no statistics.
@@ -200,7 +207,7 @@ class Epochs:
             self.average.update_parameters(self.module)
         return loss
 
-    def _gradient(self, x, y, weight, objective, mean_weight):
+    def _gradient(self, x, y, weight, loss_of, mean_weight):
         """Compute the gradient of a batch, part by part; return its loss."""
         self.optimizer.zero_grad(set_to_none=True)
         total = 0.0
@@ -210,7 +217,7 @@ class Epochs:
         ):
             with self.precision:
                 loss = self.mixup.loss(
-                    self.forward, objective, x_part, y_part, weight_part
+                    self.forward, loss_of, x_part, y_part, weight_part
                 )
             # The loss is normalised by the weight in the batch, which would make a
             # heavy row count less for being heavy.
@@ -227,8 +234,8 @@ class Epochs:
             torch.cuda.empty_cache()
         warnings.warn(
             f"The device is out of memory: batches of {n_rows} rows are now computed "
-            f"in {self.n_parts} parts, whose gradients add up. Set batch_size lower, "
-            f"or trainer=Trainer(accumulate={self.n_parts}).",
+            f"in {self.n_parts} parts, whose gradients add up. Set batch_size of the "
+            f"trainer lower, or accumulate={self.n_parts}.",
             RuntimeWarning,
             stacklevel=2,
         )

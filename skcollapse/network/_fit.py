@@ -1,6 +1,7 @@
-"""The fit of a perceptron, or of a module of the user's own."""
+"""From data to a trained network and what it predicts with."""
 
-from copy import deepcopy
+from collections.abc import Callable
+from copy import copy, deepcopy
 from dataclasses import replace
 from functools import partial
 
@@ -8,272 +9,258 @@ import numpy as np
 import torch
 from scipy.spatial.distance import pdist
 
-from skcollapse.classifiers._fingerprint import fingerprint
-from skcollapse.classifiers._linear import (
-    SCALINGS,
+from skcollapse.extract import RowFeatures, eval_mode, floating_dtype, trainable_copy
+from skcollapse.fitting import (
+    FitContext,
+    Fitted,
+    Problem,
+    TrainingData,
     fit_temperature,
-    most_promising,
+    hold_out,
 )
-from skcollapse.classifiers._network import Network, new_projector
-from skcollapse.extract._placing import floating_dtype
-from skcollapse.projectors.export import export
-from skcollapse.projectors.scaling import fit_scaling
+from skcollapse.network._early_stopping import project_rows
+from skcollapse.network._full_batch import train_full_batch
+from skcollapse.network._minibatch import MiniBatchOptions, Problems, train_minibatch
+from skcollapse.network._optimizer import OPTIMIZERS
+from skcollapse.network._proxies import Proxies
+from skcollapse.network._resuming import Checkpoints, fingerprint
+from skcollapse.network._snapshot import Course
+from skcollapse.network._spec import NetworkSpec
+from skcollapse.network._state import Network, NetworkModule
+from skcollapse.projectors import export, fit_scaling
+from skcollapse.rows import StreamedRows, as_source
 from skcollapse.targets import ClassGeometry
-from skcollapse.training.candidates import Family
-from skcollapse.training.early_stopping import project_rows
-from skcollapse.training.full_batch import train_full_batch
-from skcollapse.training.minibatch import MiniBatchOptions, train_minibatch
-from skcollapse.training.resuming import Checkpoints
-from skcollapse.training.row_source import as_source
-from skcollapse.training.splits import hold_out
-from skcollapse.training.trainer import Trainer
 
-# What alpha="auto" stands for: networks are not searched.
-_DEFAULT_ALPHA = 1e-4
-_LARGEST_BATCH = 256
 # Proxies this close, by the number of classes, are no longer apart.
 _COLLAPSED = 1e-3
 
 
-def new_network(estimator, rows, recipe, groups, rng):
-    """Return an untrained network with the scaling of these rows."""
-    scaling = estimator.feature_scaling
-    if isinstance(scaling, str) and scaling == "auto":
-        families = [Family(scaling, "linear") for scaling in SCALINGS]
-        scaling = most_promising(
-            recipe, rows, families, estimator.cv, groups, rng
-        ).feature_scaling
-    rows = rows.counted()
-    center, scale = fit_scaling(rows.X, rows.cost / rows.cost.sum(), scaling)
-    if scaling is not None:
-        # Layers are initialised for features of unit variance, not rows of unit norm.
-        scale /= np.sqrt(len(scale), dtype=scale.dtype)
-    module = new_projector(estimator, rows.X.shape[1], recipe, rng)
-    counts = np.zeros(len(recipe.target.classifier))
-    dtype = torch.from_numpy(np.empty(0, rows.X.dtype)).dtype
-    return Network(module.to(dtype), None, center, scale, None, counts)
+# Gradients are needed also where the caller has switched them off.
+@torch.inference_mode(False)
+@torch.enable_grad()
+def fit(data: TrainingData, spec: NetworkSpec, context: FitContext) -> Fitted:
+    """Train a network, from the present weights of ``spec.start`` if there is one.
 
-
-def with_proxies(network, kind, recipe):
-    """Return the network with proxies of a kind, new ones if it has others.
-
-    Parameters
-    ----------
-    network : Network
-    kind : subclass of Proxies or None
-    recipe : Recipe
-        Its target is where new ones start.
-
-    Returns
-    -------
-    Network
+    Raises
+    ------
+    ValueError
+        If the data do not fit the start, too few rows are left to hold some out, the
+        loss diverges, or proxies coincide.
     """
+    network = _start(data, spec, context)
+    data = data.drop_zero_weight()
+    counts, optimizer, trainer = data.class_counts, None, spec.trainer
+    if spec.one_epoch:
+        counts, optimizer = network.class_counts + counts, network.optimizer
+        trainer = copy(trainer)
+        trainer.learning_rate, trainer.early_stopping = "constant", False
+    # A copy: what a failed fit began with is still there.
+    network = replace(deepcopy(network), class_counts=counts)
+    module = network.assembled().to(context.device)
+
+    def problem(data: TrainingData) -> Problem:
+        features = network.rows(data.X, context.device)
+        return Problem.of(features, data, spec.loss, spec.target, context)
+
+    # Training rows say too little of probabilities, unless there is no scale at all.
+    calibration_rows = data if spec.loss.unit_features else None
+    validation = None
+    if trainer.early_stopping:
+        calibration_rows, data = _hold_out(data, trainer, context)
+        validation = problem(calibration_rows)
+    training = problem(data)
+    if spec.one_epoch:
+        training = replace(training, class_counts=context.to_device(counts))
+    fitted_of = partial(
+        _fitted,
+        spec=spec,
+        network=network,
+        context=context,
+        training=training,
+        calibration_rows=calibration_rows,
+    )
+    context = replace(context, progress=context.progress.map(fitted_of))
+    if spec.solver not in OPTIMIZERS:
+        course = train_full_batch(
+            module,
+            training,
+            alpha=spec.alpha,
+            max_iter=spec.max_iter,
+            tol=spec.tol,
+            progress=context.progress,
+        )
+        return fitted_of((module, course))
+    course = train_minibatch(
+        module,
+        Problems(training, validation, _before_deferral(training, data, trainer)),
+        MiniBatchOptions(
+            spec.solver,
+            spec.alpha,
+            1 if spec.one_epoch else spec.max_iter,
+            spec.tol,
+            trainer,
+        ),
+        context,
+        optimizer,
+        _checkpoints(spec, data, module),
+    )
+    return fitted_of((module, course))
+
+
+def _start(data: TrainingData, spec: NetworkSpec, context: FitContext) -> Network:
+    """Return the network to go on from, or an untrained one, with the proxies asked."""
+    network = spec.start
+    if network is None:
+        begin = _new_network if spec.extractor is None else _new_end_to_end
+        network = begin(data, spec, context)
+    elif not network.fits(data):
+        raise ValueError(
+            "warm_start=True needs the features and classes of the last fit: "
+            f"{len(network.center)} and {len(network.class_counts)}; got "
+            f"{data.X.shape[-1]} and {data.n_classes}. Set it False to begin anew."
+        )
+    kind = spec.proxies
     if isinstance(network.proxies, kind or type(None)):
         return network
-    dtype = floating_dtype(network.module)
-    proxies = kind and kind(torch.as_tensor(recipe.target.means, dtype=dtype))
+    dtype = floating_dtype(network.projector)
+    proxies = kind and kind(torch.as_tensor(spec.target.means, dtype=dtype))
     return replace(network, proxies=proxies, optimizer=None)
 
 
-def fit_module(
-    estimator, solver, rows, recipe, rng, network, task, *, groups=None, one_epoch=False
-):
-    """Train a network, from its present weights.
+def _new_network(data, spec, context):
+    """Return an untrained network with the scaling of these rows."""
+    rows = data.drop_zero_weight()
+    weight = rows.row_cost / rows.row_cost.sum()
+    center, scale = fit_scaling(rows.X, weight, spec.feature_scaling)
+    if spec.feature_scaling is not None:
+        # Layers are initialised for features of unit variance, not rows of unit norm.
+        scale /= np.sqrt(len(scale), dtype=scale.dtype)
+    module = _new_projector(rows.X.shape[1], spec, context)
+    dtype = torch.from_numpy(np.empty(0, rows.X.dtype)).dtype
+    return Network(module.to(dtype), center, scale, np.zeros(data.n_classes))
 
-    Parameters
-    ----------
-    estimator : estimator
-        Read, not written.
-    solver : {"adamw", "sgd", "lbfgs"}
-    rows : Rows
-    recipe : Recipe
-    rng : numpy.random.RandomState
-    network : Network
-        Not changed.
-    task : Task
-        The iterations are its parts.
-    groups : array-like or None
-        Rows of a group are held out together.
-    one_epoch : bool
-        Go on for one epoch only, from where the optimiser was.
 
-    Returns
-    -------
-    dict
-        Fitted attributes.
-    """
-    network = with_proxies(network, estimator._proxies, recipe)
-    groups = None if groups is None else np.asarray(groups)[rows.weight > 0]
-    rows = rows.counted()
-    counts = rows.class_counts
-    if one_epoch:
-        counts = network.class_counts + counts
-    network = replace(deepcopy(network), class_counts=counts)
-    module, extractor = network.assembled()
-    module.to(recipe.device)
+def _new_end_to_end(data, spec, context):
+    """Return an untrained network around a copy of the extractor."""
+    extractor = trainable_copy(spec.extractor, data.X).cpu()
+    dtype = floating_dtype(extractor) or data.X.floating_dtype
+    few = StreamedRows(data.X, torch.device("cpu"), dtype)
+    few = next(few.batches(torch.arange(min(2, len(data))), 2))
+    with eval_mode(extractor), torch.no_grad():
+        features = RowFeatures(extractor)(few)
+    n_features = features.shape[1]
+    module = _new_projector(n_features, spec, context).to(features.dtype)
+    neutral = np.zeros(n_features), np.ones(n_features)
+    return Network(module, *neutral, np.zeros(data.n_classes), extractor=extractor)
 
-    def problem(rows, counts):
-        features = network.features(rows.X, recipe.device)
-        return replace(recipe.problem(features, rows, counts), proxies=network.proxies)
 
-    # Training rows say too little of probabilities, unless there is no scale at all.
-    judged = rows if recipe.loss.unit_features else None
-    validation = None
-    if estimator.early_stopping and not one_epoch:
-        train, held = hold_out(rows.y, estimator.validation_fraction, groups, rng)
-        if not len(held):
-            raise ValueError(
-                "early_stopping=True needs a class with at least 2 rows to hold one "
-                "out; set it False."
-            )
-        judged, rows = rows.take(held), rows.take(train)
-        counts = rows.class_counts
-        validation = problem(judged, judged.class_counts)
-    training = problem(rows, counts)
-    state_of = partial(
-        fitted_state,
-        estimator,
-        recipe,
-        network,
-        settled_by=None if one_epoch else training,
-        judged=judged,
-        rng=rng,
+def _new_projector(n_features, spec, context):
+    n_components = spec.target.classifier.shape[1]
+    return spec.projector.build(n_features, n_components, context.rng)
+
+
+def _hold_out(data, trainer, context):
+    """Return the rows held out and those to train with, or raise if there are none."""
+    train, held = hold_out(
+        data.y, trainer.validation_fraction, data.groups, context.rng
     )
-    alpha = _DEFAULT_ALPHA if isinstance(estimator.alpha, str) else estimator.alpha
-    with task.steps("iteration") as steps:
-        follower = steps.through(state_of)
-        if solver == "lbfgs":
-            history = train_full_batch(
-                module,
-                training,
-                alpha=alpha,
-                max_iter=estimator.max_iter,
-                tol=estimator.tol,
-                follower=follower,
-            )
-        else:
-            history = train_minibatch(
-                module,
-                training,
-                _options(estimator, solver, alpha, len(rows), one_epoch),
-                generator=torch.Generator().manual_seed(int(rng.randint(2**31))),
-                validation=validation,
-                follower=follower,
-                optimizer=network.optimizer if one_epoch else None,
-                extractor=extractor,
-                augment=estimator.augment,
-                undeferred=undeferred(training, rows),
-                checkpoints=_checkpoints(estimator, rows, module),
-            )
-    return state_of(module, history)
+    if not len(held):
+        raise ValueError(
+            "early_stopping=True needs a class with at least 2 rows to hold one out; "
+            "set it False."
+        )
+    return data.take(held), data.take(train)
 
 
-def _options(estimator, solver, alpha, n_rows, one_epoch):
-    """Return how an estimator's parameters say to train on mini-batches."""
-    auto = isinstance(estimator.batch_size, str)
-    batch_size = _LARGEST_BATCH if auto else estimator.batch_size
-    return MiniBatchOptions(
-        solver=solver,
-        alpha=alpha,
-        batch_size=min(batch_size, n_rows),
-        learning_rate="constant" if one_epoch else estimator.learning_rate,
-        learning_rate_init=estimator.learning_rate_init,
-        momentum=estimator.momentum,
-        max_iter=1 if one_epoch else estimator.max_iter,
-        tol=estimator.tol,
-        n_iter_no_change=estimator.n_iter_no_change,
-        mixup_alpha=estimator.mixup_alpha,
-        trainer=estimator.trainer or Trainer(),
-    )
-
-
-def _checkpoints(estimator, rows, module):
-    """Return where the state of the fit is left, or None."""
-    if estimator.checkpoint is None:
+def _before_deferral(problem, data, trainer):
+    """Return the problem without class weights, and with an even prior, if needed."""
+    if not trainer.deferred:
         return None
-    every = (estimator.trainer or Trainer()).checkpoint_every
-    return Checkpoints(
-        estimator.checkpoint, every, fingerprint(estimator, rows, module)
-    )
+    given = data.weight if data.sample_weight is None else data.sample_weight
+    weight = torch.as_tensor(given).to(problem.y.device)
+    counts = torch.ones(data.n_classes)
+    return replace(problem, sample_weight=weight, class_counts=counts)
 
 
-def undeferred(problem, rows):
-    """Return a problem without costs of classes, and with a prior that is even.
-
-    Parameters
-    ----------
-    problem : Problem
-    rows : Rows
-        Those of the problem.
-    """
-    given = rows.weight if rows.given_weight is None else rows.given_weight
-    return replace(
-        problem,
-        sample_weight=torch.as_tensor(given).to(problem.y.device),
-        class_counts=torch.ones(len(rows.class_cost)),
-    )
+def _checkpoints(spec, data, module):
+    """Return where the state of the fit is left, or None."""
+    trainer = spec.trainer
+    if trainer.checkpoint is None:
+        return None
+    known_by = {**fingerprint(data, module), **spec.fingerprint}
+    return Checkpoints(trainer.checkpoint, trainer.checkpoint_every, known_by)
 
 
-def fitted_state(
-    estimator, recipe, network, module, history, *, settled_by, judged, rng
-):
-    """Return the fitted attributes that training has led to, or has led to so far.
+def _fitted(
+    outcome: tuple[NetworkModule, Course],
+    *,
+    spec: NetworkSpec,
+    network: Network,
+    context: FitContext,
+    training: Problem,
+    calibration_rows: TrainingData | None,
+) -> Fitted:
+    """Return what training has led to, or would lead to if it ended here.
 
     Parameters
     ----------
-    estimator : estimator
-        Read, not written.
-    recipe : Recipe
+    outcome : tuple of NetworkModule and Course
+        In evaluation mode; the module is kept.
     network : Network
         As it was before.
-    module : ProjectorWithProxies
-        In evaluation mode. It is kept.
-    history : History
-    settled_by : Problem or None
-        The rows by which proxies settle, if they do.
-    judged : Rows or None
+    context : FitContext
+        A copy of its random state is drawn from: to look along the way changes nothing.
+    training : Problem
+        The rows by which proxies are finalized.
+    calibration_rows : TrainingData or None
         The rows that choose the temperature, if it is not 1.
-    rng : numpy.random.RandomState
-        Drawn from a copy: to look along the way changes nothing.
-
-    Returns
-    -------
-    dict
     """
+    module, course = outcome
+    target = spec.target
     if module.proxies is not None:
-        if settled_by is not None:
-            settle(module, settled_by)
-        recipe = replace(recipe, target=geometry_of(estimator, module.proxies))
-    network = network.taken_from(module, history.optimizer)
-    projection = export(network.module, network.center, network.scale)
+        if not spec.one_epoch:
+            _finalize(module, training)
+        target = _geometry_of(module.proxies, spec)
+    network = network.after(module, course.optimizer)
+    projection = export(network.projector, network.center, network.scale)
     temperature = 1.0
-    if judged is not None:
-        project = network.judged_by(module, projection)
-        temperature = fit_temperature(recipe, judged, project, deepcopy(rng))
+    if calibration_rows is not None:
+        project: Callable = projection
+        if network.extractor is not None:
+            project = partial(_project, module, context.device, network.dtype)
+        rng, unit = deepcopy(context.rng), spec.loss.unit_features
+        temperature = fit_temperature(calibration_rows, project, target, unit, rng)
     module.cpu()
-    return {
-        "projection_": projection,
-        "temperature_": temperature,
-        "n_iter_": history.n_iter,
-        "loss_curve_": history.loss_curve,
-        "validation_scores_": history.validation_scores,
-        "selection_results_": None,
-        "target_": recipe.target.classifier,
-        "target_means_": recipe.target.means,
-        "_unit_features": recipe.loss.unit_features,
-        **network.fitted(),
-    }
+    return Fitted(
+        projection,
+        target.classifier,
+        target.means,
+        temperature,
+        course.loss_curve,
+        len(course.loss_curve),
+        validation_scores=course.validation_scores,
+        extractor=network.extractor,
+        unit_features=spec.loss.unit_features,
+        network=network,
+    )
 
 
 @torch.no_grad()
-def settle(module, problem):
+def _project(module, device, dtype, X):
+    """Return projected rows of a source, in NumPy."""
+    projected = project_rows(module, StreamedRows(X, device, dtype))
+    return projected.float().cpu().numpy()
+
+
+@torch.no_grad()
+def _finalize(module, problem):
     """Let the proxies of a trained module take note of all rows."""
     project = partial(project_rows, module, as_source(problem.features))
-    module.proxies.settle(project, problem.y, problem.sample_weight)
+    module.proxies.finalize(project, problem.y, problem.sample_weight)
 
 
 @torch.no_grad()
-def geometry_of(estimator, proxies):
+def _geometry_of(proxies: Proxies, spec: NetworkSpec) -> ClassGeometry:
     """Return trained class vectors as a target, or raise if some coincide."""
     vectors = proxies().cpu().double().numpy()
     # Float32 leaves its rounding in the lengths; a class mean may be zero.
@@ -285,8 +272,9 @@ def geometry_of(estimator, proxies):
         pairs = np.triu_indices(len(vectors), 1)
         first, second = (side[distances.argmin()] for side in pairs)
         raise ValueError(
-            f"The proxies of the classes {first} and {second} coincide, in the order "
-            f"of the labels. Lower intra_weight, which is {estimator.intra_weight}, or "
-            f"learning_rate_init, which is {estimator.learning_rate_init}."
+            f"The proxies of the classes {first} and {second}, in the order of the "
+            "labels, coincide. Lower learning_rate_init of the trainer, which is "
+            f"{spec.trainer.learning_rate_init}, or the weight of the term within "
+            f"classes: the loss is {spec.loss!r}."
         )
     return ClassGeometry(vectors, vectors)

@@ -10,12 +10,16 @@ from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from skcollapse.training.following import NOBODY, Follower, Iteration, Stopped
-from skcollapse.training.history import History
-from skcollapse.training.objective import Objective
-from skcollapse.training.penalty import penalty, trainable
-from skcollapse.training.problem import Problem
-from skcollapse.training.snapshot import all_or_nothing
+from skcollapse.fitting import (
+    Iteration,
+    NullProgress,
+    Objective,
+    Problem,
+    Progress,
+    Stopped,
+)
+from skcollapse.network._optimizer import penalty, trainable
+from skcollapse.network._snapshot import Course, all_or_nothing
 
 
 # The gradient is needed also where the caller has switched it off.
@@ -27,8 +31,8 @@ def train_full_batch(
     alpha: float,
     max_iter: int,
     tol: float,
-    follower: Follower = NOBODY,
-) -> History:
+    progress: Progress | None = None,
+) -> Course:
     """Train a module in place by L-BFGS on all the rows of a problem at once.
 
     Nothing is drawn: dropout is off. Batch normalisation uses the statistics of all
@@ -46,13 +50,9 @@ def train_full_batch(
     max_iter : int
     tol : float
         Stop when no element of the gradient is larger.
-    follower : Follower
-        Follows the iterations. Their outcome is a copy of the module as training would
-        leave it if it ended there, and its History.
-
-    Returns
-    -------
-    History
+    progress : Progress, optional
+        The outcome of an iteration is a copy of the module as training would leave it
+        if it ended there, and its course.
 
     Raises
     ------
@@ -68,8 +68,8 @@ def train_full_batch(
         lowers the objective.
     """
     with all_or_nothing(module):
-        use_batch_statistics(module)
-        run = FullBatch(module, problem, alpha, follower)
+        _use_batch_statistics(module)
+        run = _FullBatch(module, problem, alpha, progress or NullProgress())
         precision = torch.finfo(problem.features.dtype).eps
         try:
             result = minimize(
@@ -102,20 +102,12 @@ def train_full_batch(
         return run.finish(module)
 
 
-class FullBatch:
-    """The objective as a function of one float64 vector, which is what SciPy minimises.
+class _FullBatch:
+    """The objective as a function of one float64 vector, for SciPy to minimise."""
 
-    Parameters
-    ----------
-    module : torch.nn.Module
-    problem : Problem
-    alpha : float
-    follower : Follower
-    """
-
-    def __init__(self, module, problem, alpha, follower):
+    def __init__(self, module, problem, alpha, progress):
         self.module, self.problem, self.alpha = module, problem, alpha
-        self.follower = follower
+        self.progress = progress
         self.objective = Objective(problem)
         self.weights, others = trainable(module)
         self.parameters = self.weights + others
@@ -138,7 +130,7 @@ class FullBatch:
 
     def value_and_gradient(self, vector):
         """Return the objective and its gradient at a vector."""
-        self.follower.begin()
+        self.progress.begin("iteration")
         self.assign(vector)
         problem = self.problem
         projected = self.module(problem.features)
@@ -149,7 +141,7 @@ class FullBatch:
         if not (math.isfinite(self.value) and np.isfinite(gradient).all()):
             raise ValueError(
                 f"The loss is {self.value} in iteration {len(self.loss_curve) + 1}, "
-                "or its gradient not finite; scale the features or raise alpha"
+                "or its gradient not finite; scale the features or raise alpha."
             )
         return self.value, gradient
 
@@ -158,38 +150,37 @@ class FullBatch:
         self.assign(vector)
         self.loss_curve.append(self.value)
         n_iter = len(self.loss_curve)
-        if self.follower.end(Iteration(n_iter, self.value, None, self.outcome)):
+        if self.progress.end(Iteration(n_iter, self.value, None, self.outcome)):
             raise Stopped
 
     def outcome(self):
-        """Return a copy of the module as it would be left, and its history."""
+        """Return a copy of the module as it would be left, and its course."""
         copy = deepcopy(self.module)
-        history = self.finish(copy)
-        return copy.eval(), history
+        course = self.finish(copy)
+        return copy.eval(), course
 
     def finish(self, module):
-        """Give a module the statistics to keep; return the history so far."""
-        keep_full_batch_statistics(module, self.problem.features)
-        n_iter = len(self.loss_curve)
-        return History(list(self.loss_curve), None, n_iter, n_iter)
+        """Give a module the statistics to keep; return the course so far."""
+        _keep_full_batch_statistics(module, self.problem.features)
+        return Course(list(self.loss_curve))
 
 
-def norms_of(module):
+def _norms_of(module):
     """Return the batch normalisations in a module."""
     return [m for m in module.modules() if isinstance(m, _BatchNorm)]
 
 
-def use_batch_statistics(module):
+def _use_batch_statistics(module):
     """Switch all randomness off, but let batch normalisation see the batch."""
     module.eval()
-    for norm in norms_of(module):
+    for norm in _norms_of(module):
         norm.train()
 
 
 @torch.no_grad()
-def keep_full_batch_statistics(module, features):
+def _keep_full_batch_statistics(module, features):
     """Set the running statistics to those of all rows at the present weights."""
-    norms = norms_of(module)
+    norms = _norms_of(module)
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]

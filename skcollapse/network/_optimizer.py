@@ -1,48 +1,43 @@
-"""Stochastic optimisers. A new one is a function and a line."""
+"""Stochastic optimisers, and the penalty. A new optimiser is a function and a line."""
 
 import torch
-from torch import optim
+from torch import Tensor, nn, optim
 
-from skcollapse.training.penalty import trainable
+from skcollapse.network._proxies import Proxies
 
 
-def adamw(groups, options):
+def adamw(groups, trainer):
     """Adam, with the weights shrunk apart from the gradient (arXiv:1711.05101)."""
-    return optim.AdamW(groups, lr=options.learning_rate_init)
+    return optim.AdamW(groups, lr=trainer.learning_rate_init)
 
 
-def sgd(groups, options):
-    """Gradient descent with momentum; the penalty is part of the gradient."""
+def sgd(groups, trainer):
+    """Gradient descent with Nesterov momentum; the penalty is part of the gradient."""
     return optim.SGD(
         groups,
-        lr=options.learning_rate_init,
-        momentum=options.momentum,
-        nesterov=options.nesterov and options.momentum > 0,
+        lr=trainer.learning_rate_init,
+        momentum=trainer.momentum,
+        nesterov=trainer.momentum > 0,
     )
 
 
 OPTIMIZERS = {"adamw": adamw, "sgd": sgd}
 
 
-def make_optimizer(module, options, state=None, extractor=None):
+def make_optimizer(module, options, state: dict | None = None) -> optim.Optimizer:
     """Return the optimiser of the trainable parameters of a module.
 
     Parameters
     ----------
-    module : torch.nn.Module
+    module : NetworkModule
+        Its extractor has a learning rate and a penalty of its own.
     options : MiniBatchOptions
-    extractor : torch.nn.Module or None, default=None
-        The part of the module that has a learning rate and a penalty of its own.
-    state : dict or None, default=None
+    state : dict, optional
         What `export_state` returned for an optimiser of the same module. The
         hyperparameters are those of the options all the same.
-
-    Returns
-    -------
-    torch.optim.Optimizer
     """
+    extractor, trainer = module.extractor, options.trainer
     within = set() if extractor is None else {id(p) for p in extractor.parameters()}
-    trainer = options.trainer
     groups = []
     for is_extractor, rate, alpha in (
         (True, trainer.extractor_learning_rate, trainer.extractor_alpha),
@@ -52,32 +47,21 @@ def make_optimizer(module, options, state=None, extractor=None):
             [p for p in kind if (id(p) in within) == is_extractor]
             for kind in trainable(module)
         )
-        rate = options.learning_rate_init if rate is None else rate
+        rate = trainer.learning_rate_init if rate is None else rate
         alpha = options.alpha if alpha is None else alpha
         groups += [
             {"params": weights, "lr": rate, "weight_decay": alpha},
             {"params": others, "lr": rate, "weight_decay": 0.0},
         ]
     groups = [group for group in groups if group["params"]]
-    optimizer = OPTIMIZERS[options.solver](groups, options)
+    optimizer = OPTIMIZERS[options.solver](groups, trainer)
     if state is not None:
-        own = optimizer.state_dict()
-        optimizer.load_state_dict({**own, "state": state})
+        load_state(optimizer, state)
     return optimizer
 
 
-def export_state(optimizer):
-    """Return a copy of the state of an optimiser, on the CPU so that it unpickles.
-
-    Parameters
-    ----------
-    optimizer : torch.optim.Optimizer
-
-    Returns
-    -------
-    dict
-        The values of each parameter, by its position.
-    """
+def export_state(optimizer: optim.Optimizer) -> dict[int, dict[str, Tensor]]:
+    """Return a copy of the state of each parameter, on the CPU so that it unpickles."""
     return {
         position: {
             name: value.detach().to("cpu", copy=True)
@@ -86,3 +70,41 @@ def export_state(optimizer):
         }
         for position, values in optimizer.state_dict()["state"].items()
     }
+
+
+def load_state(optimizer: optim.Optimizer, state: dict[int, dict[str, Tensor]]) -> None:
+    """Go on from a state, with the hyperparameters that the optimiser has."""
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def trainable(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Return the parameters to train, those to penalise before the others.
+
+    Matrices and kernels are penalised; vectors are biases, or the scales and shifts of
+    a normalisation, and are not. Nor are proxies: only their directions count.
+
+    Raises
+    ------
+    ValueError
+        If no parameter of the module requires a gradient.
+    """
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    if not parameters:
+        raise ValueError("No parameter of the projector requires a gradient.")
+    proxies = [m for m in module.modules() if isinstance(m, Proxies)]
+    of_proxies = {id(p) for m in proxies for p in m.parameters()}
+    weights = [p for p in parameters if p.ndim > 1 and id(p) not in of_proxies]
+    others = [p for p in parameters if p.ndim <= 1 or id(p) in of_proxies]
+    return weights, others
+
+
+@torch.no_grad()
+def penalty_of(optimizer: optim.Optimizer) -> float:
+    """Return the penalty of all weights that an optimiser moves."""
+    groups = optimizer.param_groups
+    return sum(float(penalty(g["params"], g["weight_decay"])) for g in groups)
+
+
+def penalty(weights: list[nn.Parameter], alpha: float) -> Tensor | float:
+    """Return α/2 times the squared norm of the weights."""
+    return alpha / 2 * sum(weight.square().sum() for weight in weights)

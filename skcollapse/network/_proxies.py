@@ -16,7 +16,9 @@ from torch.nn.utils.parametrizations import orthogonal
 class Proxies(nn.Module):
     """Unit class vectors with parameters, or a memory, of their own.
 
-    Called without arguments they are what they are now, of shape (K, d).
+    Called without arguments they are what they are now, of shape (K, d). A kind is
+    built from where it starts, a tensor of that shape, and from hyperparameters that
+    have defaults; its first parameter or buffer has that shape too.
 
     Attributes
     ----------
@@ -24,32 +26,32 @@ class Proxies(nn.Module):
         They start from a uniform code; otherwise from random directions.
     decoupled : bool
         The features do not pull them.
+    hyperparameters : tuple of str
+        Names of what the constructor takes besides, and of attributes.
     """
 
-    starts_at_code = False
-    decoupled = True
+    starts_at_code: bool = False
+    decoupled: bool = True
+    hyperparameters: tuple[str, ...] = ()
 
     def of_batch(self, features: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
         """Return the class vectors for a batch of (n, d) features in training."""
         return self()
 
-    def settle(self, project: Callable, y: Tensor, weight: Tensor) -> None:
+    def finalize(
+        self, project: Callable[[], Tensor], y: Tensor, weight: Tensor | None
+    ) -> None:
         """Take note of the features of all rows, after training; project gives them."""
 
 
 class LearnableProxies(Proxies):
-    """Free directions.
+    """Free directions."""
 
-    Parameters
-    ----------
-    start : tensor of shape (K, d)
-    """
-
-    def __init__(self, start):
+    def __init__(self, start: Tensor):
         super().__init__()
         self.directions = nn.Parameter(start.clone())
 
-    def forward(self):
+    def forward(self) -> Tensor:
         """Return the (K, d) class vectors."""
         return normalize(self.directions)
 
@@ -59,17 +61,12 @@ class OrthogonalProxies(Proxies):
 
     How uniform a code is does not depend on the turn: the rotation has no gradient from
     the term between classes, so it must learn from the pull of the features.
-
-    Parameters
-    ----------
-    start : tensor of shape (K, d)
-        The code.
     """
 
     starts_at_code = True
     decoupled = False
 
-    def __init__(self, start):
+    def __init__(self, start: Tensor):
         super().__init__()
         self.register_buffer("code", start.clone())
         # The constructor of Linear would draw from the global generator.
@@ -80,7 +77,7 @@ class OrthogonalProxies(Proxies):
         nn.init.eye_(turn.weight)
         self.turn = orthogonal(turn)
 
-    def forward(self):
+    def forward(self) -> Tensor:
         """Return the (K, d) class vectors."""
         return normalize(self.turn(self.code))
 
@@ -101,18 +98,14 @@ class ClassMeanProxies(Proxies):
     In training these are the means of the batch, so that the term between classes pulls
     on its features, and what is remembered of classes that are absent from it. Nothing
     is averaged over batches: features would be held back where their class has been.
-
-    Parameters
-    ----------
-    start : tensor of shape (K, d)
-        What is remembered of classes not seen yet.
+    Of classes not seen yet, the start is remembered.
     """
 
-    def __init__(self, start):
+    def __init__(self, start: Tensor):
         super().__init__()
         self.register_buffer("means", start.clone())
 
-    def forward(self):
+    def forward(self) -> Tensor:
         """Return the (K, d) class vectors."""
         return normalize(self.means)
 
@@ -123,7 +116,7 @@ class ClassMeanProxies(Proxies):
         return normalize(means)
 
     @torch.no_grad()
-    def settle(self, project, y, weight):
+    def finalize(self, project, y, weight):
         """Remember the class means of all rows."""
         self.means = self._means_of(project(), y, weight)
 
@@ -142,21 +135,3 @@ PROXIES = {
     "orthogonal": OrthogonalProxies,
     "class_mean": ClassMeanProxies,
 }
-
-
-class ProjectorWithProxies(nn.Module):
-    """A projector together with the class vectors that are trained beside it, if any.
-
-    Parameters
-    ----------
-    projector : torch.nn.Module
-    proxies : Proxies or None
-    """
-
-    def __init__(self, projector, proxies):
-        super().__init__()
-        self.projector, self.proxies = projector, proxies
-
-    def forward(self, x):
-        """Return the projected rows."""
-        return self.projector(x)

@@ -1,36 +1,24 @@
 """Randomness of one's own: the stream of the user is neither read nor changed."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 
-def draw_seeds(generator, n_seeds):
-    """Return integers to seed further generators with.
-
-    Parameters
-    ----------
-    generator : torch.Generator
-    n_seeds : int
-    """
-    seeds = torch.randint(
-        2**62, (n_seeds,), generator=generator, device=generator.device
-    )
-    return seeds.tolist()
+def draw_seeds(rng: np.random.RandomState, n_seeds: int) -> list[int]:
+    """Return integers to seed further generators with, by one draw."""
+    generator = torch.Generator().manual_seed(int(rng.randint(2**31)))
+    return torch.randint(2**62, (n_seeds,), generator=generator).tolist()
 
 
 @contextmanager
-def isolated_randomness(seed, device):
+def isolated_randomness(seed: int, device: torch.device) -> Iterator[None]:
     """Seed the global generators that dropout draws from; put their state back after.
 
     They belong to the process: threads that train networks with dropout at the same
     time draw from one stream, and do not reproduce.
-
-    Parameters
-    ----------
-    seed : int
-    device : torch.device
-        The CPU, or the CUDA device that draws.
     """
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
@@ -43,7 +31,7 @@ def isolated_randomness(seed, device):
 
 
 @contextmanager
-def deterministic_algorithms(enabled):
+def deterministic_algorithms(enabled: bool) -> Iterator[None]:
     """Let torch use algorithms only that give the same bits each time, if enabled."""
     if not enabled:
         yield

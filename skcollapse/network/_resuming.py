@@ -2,85 +2,38 @@
 
 from dataclasses import dataclass
 from os import PathLike
+from typing import Any, NamedTuple
 
+import joblib
+import numpy as np
 import torch
+from torch import Tensor, nn
 
-from skcollapse._utils.tensor_files import read_checkpoint, write_checkpoint
-from skcollapse.training.optimizer import export_state
-from skcollapse.training.snapshot import tensors
+from skcollapse._utils.tensor_files import (
+    Checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
+from skcollapse.fitting import TrainingData
+from skcollapse.network._early_stopping import TrainingLoss
+from skcollapse.network._epochs import Epochs
+from skcollapse.network._optimizer import export_state, load_state
+from skcollapse.network._snapshot import tensors, write
 
 # Of what a checkpoint holds, by the beginning of its name.
 _MODULE, _AVERAGE, _BEST, _OPTIMIZER = "module.", "average.", "best.", "optimizer."
+# Rows that stand for all: the whole set may not fit into memory.
+_ROWS = 64
 
 
-@dataclass(frozen=True)
-class Checkpoints:
-    """Where a run leaves its state, how often, and by what to tell it from others.
+class Run(NamedTuple):
+    """A run as it is after an epoch."""
 
-    Parameters
-    ----------
-    path : str or path-like
-    every : int
-        Epochs from one to the next.
-    fingerprint : dict of str to str
-        What the data and the parameters are, by name.
-    """
+    epochs: Epochs
+    watch: TrainingLoss
+    loss_curve: list[float]
 
-    path: str | PathLike
-    every: int
-    fingerprint: dict[str, str]
-
-    def read(self):
-        """Return what was left by an earlier run of the same, or None.
-
-        Raises
-        ------
-        ValueError
-            If another run has left it.
-        """
-        found = read_checkpoint(self.path)
-        if found is None:
-            return None
-        before = found.meta.get("fingerprint", {})
-        names = {**before, **self.fingerprint}
-        other = [n for n in names if before.get(n) != self.fingerprint.get(n)]
-        if other:
-            raise ValueError(
-                f"checkpoint={str(self.path)!r} was left by a fit with other "
-                f"{', '.join(other)}. Choose another path to begin anew, or remove the "
-                "file and the one with .previous added."
-            )
-        return found
-
-    def write(self, run, *, done):
-        """Leave the state of a run, if it is time or the run is over."""
-        if done or run.n_iter % self.every == 0:
-            values, meta = run.state()
-            meta = {**meta, "done": done, "fingerprint": self.fingerprint}
-            write_checkpoint(self.path, values, meta)
-
-
-class Run:
-    """A run as it is after an epoch.
-
-    Parameters
-    ----------
-    epochs : Epochs
-    watch : HeldOut or TrainingLoss
-    patience : Patience
-    loss_curve : list of float
-    """
-
-    def __init__(self, epochs, watch, patience, loss_curve):
-        self.epochs, self.watch, self.patience = epochs, watch, patience
-        self.loss_curve = loss_curve
-
-    @property
-    def n_iter(self):
-        """The number of epochs so far."""
-        return len(self.loss_curve)
-
-    def state(self):
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return tensors by name, and what else JSON can say."""
         epochs, optimizer = self.epochs, export_state(self.epochs.optimizer)
         values = {
@@ -100,7 +53,6 @@ class Run:
             values["random_cuda"] = torch.cuda.get_rng_state(epochs.device)
         meta = {
             "loss_curve": self.loss_curve,
-            "n_idle": self.patience.n_idle,
             "n_parts": epochs.n_parts,
             "mixup": epochs.mixup.rng.bit_generator.state,
             "scaler": epochs.scaler.state_dict(),
@@ -108,19 +60,18 @@ class Run:
         }
         return values, meta
 
-    def restore(self, checkpoint):
+    def restore(self, checkpoint: Checkpoint) -> bool:
         """Go back to where a checkpoint was left; return whether that run was over."""
         epochs, values, meta = self.epochs, checkpoint.tensors, checkpoint.meta
-        _write(tensors(epochs.module), _of(_MODULE, values))
+        write(epochs.module, _of(_MODULE, values))
         self.watch.restore(meta["watch"], _of(_BEST, values))
-        optimizer = {}
+        optimizer: dict[int, dict[str, Tensor]] = {}
         for name, value in _of(_OPTIMIZER, values).items():
             position, _, name = name.partition(".")
             optimizer.setdefault(int(position), {})[name] = value
-        own = epochs.optimizer.state_dict()
-        epochs.optimizer.load_state_dict({**own, "state": optimizer})
+        load_state(epochs.optimizer, optimizer)
         if epochs.average is not None:
-            _write(tensors(epochs.average), _of(_AVERAGE, values))
+            write(epochs.average, _of(_AVERAGE, values))
         epochs.generator.set_state(values["order"])
         torch.set_rng_state(values["random"])
         if epochs.device.type == "cuda":
@@ -129,22 +80,77 @@ class Run:
         epochs.scaler.load_state_dict(meta["scaler"])
         epochs.n_parts = meta["n_parts"]
         self.loss_curve[:] = meta["loss_curve"]
-        self.patience.n_idle = meta["n_idle"]
-        epochs.skip(self.n_iter)
+        epochs.skip(len(self.loss_curve))
         return meta["done"]
 
 
-def resumed(checkpoints, run):
-    """Go on from a checkpoint if there is one; return whether there is no more to do.
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where a run leaves its state, how often, and by what to tell it from others.
 
     Parameters
     ----------
-    checkpoints : Checkpoints or None
-    run : Run
-        At its beginning.
+    path : str or path-like
+    every : int
+        Epochs from one to the next.
+    fingerprint : dict of str to str
+        What the data and the parameters are, by name.
     """
-    found = None if checkpoints is None else checkpoints.read()
-    return found is not None and run.restore(found)
+
+    path: str | PathLike[str]
+    every: int
+    fingerprint: dict[str, str]
+
+    def resume(self, run: Run) -> bool:
+        """Go on from a checkpoint if there is one; return whether all is done.
+
+        Raises
+        ------
+        ValueError
+            If another run has left it.
+        """
+        found = read_checkpoint(self.path)
+        if found is None:
+            return False
+        before = found.meta.get("fingerprint", {})
+        names = {**before, **self.fingerprint}
+        other = [n for n in names if before.get(n) != self.fingerprint.get(n)]
+        if other:
+            raise ValueError(
+                f"checkpoint={str(self.path)!r} was left by a fit with other "
+                f"{', '.join(other)}. Choose another path to begin anew, or remove the "
+                "file and the one with .previous added."
+            )
+        return run.restore(found)
+
+    def write(self, run: Run, *, done: bool) -> None:
+        """Leave the state of a run, if it is time or the run is over."""
+        if done or len(run.loss_curve) % self.every == 0:
+            values, meta = run.state()
+            meta = {**meta, "done": done, "fingerprint": self.fingerprint}
+            write_checkpoint(self.path, values, meta)
+
+
+def fingerprint(data: TrainingData, module: nn.Module) -> dict[str, str]:
+    """Return what a fit learns from, as short texts by name.
+
+    The values of the weights of the module do not matter.
+    """
+    chosen = np.unique(np.linspace(0, len(data) - 1, _ROWS).astype(int))
+    return {
+        "X": joblib.hash((len(data), _sample(data.X, chosen))),
+        "y": joblib.hash(data.y),
+        "weights": joblib.hash((data.row_cost, data.sample_weight)),
+        "network": joblib.hash([(n, p.shape) for n, p in module.named_parameters()]),
+    }
+
+
+def _sample(X, chosen):
+    if isinstance(X, np.ndarray):
+        return X[chosen]
+    if X.is_random:
+        return None
+    return next(X.batches([torch.from_numpy(chosen)])).numpy()
 
 
 def _named(prefix, values):
@@ -157,9 +163,3 @@ def _of(prefix, values):
         for name, value in values.items()
         if name.startswith(prefix)
     }
-
-
-@torch.no_grad()
-def _write(present, values):
-    for name, tensor in present.items():
-        tensor.copy_(values[name])

@@ -1,7 +1,14 @@
-"""In which order, and how often, the rows of an epoch come. A new one is a line."""
+"""In which order, and how often, rows come, and in what batches.
+
+A new sampler is a line.
+"""
+
+import math
 
 import torch
 from torch import Tensor
+
+from skcollapse._utils.checks import check_choice
 
 # The power of the class counts that the probabilities of the classes follow.
 SAMPLERS = {"square_root": 0.5, "balanced": 0.0}
@@ -71,11 +78,7 @@ class EpochOrder:
     """
 
     def __init__(self, y: Tensor, n_classes: int, sampler: str | None = None):
-        if sampler is not None and sampler not in SAMPLERS:
-            raise ValueError(
-                f"sampler must be None or one of {', '.join(map(repr, SAMPLERS))}; "
-                f"got {sampler!r}"
-            )
+        check_choice("sampler", sampler, (None, *SAMPLERS))
         if len(y) == 0:
             raise ValueError("y must have rows to draw an epoch from; got none")
         self.n_rows, self.sampler = len(y), sampler
@@ -86,17 +89,9 @@ class EpochOrder:
             self.probabilities = class_probabilities(self.counts, sampler)
 
     def __call__(self, generator: torch.Generator) -> Tensor:
-        """Draw an epoch.
+        """Draw the (n,) indices of the rows of an epoch, on the CPU.
 
-        Parameters
-        ----------
-        generator : torch.Generator
-            On the CPU, so that every device sees the rows in the same order.
-
-        Returns
-        -------
-        tensor of shape (n,), int64, on the CPU
-            Indices of rows.
+        The generator is on the CPU too: every device sees the rows in the same order.
         """
         if self.sampler is None:
             return torch.randperm(self.n_rows, generator=generator)
@@ -109,3 +104,22 @@ class EpochOrder:
         within = (position * counts).long()
         start = self.counts.cumsum(0) - self.counts
         return self.by_class[start[drawn] + within]
+
+
+def batch_sizes(n_rows: int, batch_size: int) -> list[int]:
+    """Share the rows of an epoch out into batches as equal as can be.
+
+    A small last batch would have poor statistics for batch normalisation, and few
+    samples to contrast. A single row has none at all and makes no batch unless asked
+    for, so that batches of two or three may exceed ``batch_size`` by one.
+
+    Examples
+    --------
+    >>> batch_sizes(10, 4), batch_sizes(9, 8), batch_sizes(5, 2), batch_sizes(3, 4)
+    ([4, 3, 3], [5, 4], [3, 2], [3])
+    """
+    n_batches = math.ceil(n_rows / batch_size)
+    if batch_size > 1:
+        n_batches = max(1, min(n_batches, n_rows // 2))
+    size, n_larger = divmod(n_rows, n_batches)
+    return [size + 1] * n_larger + [size] * (n_batches - n_larger)

@@ -1,19 +1,19 @@
 """Learning rates over the steps of a run. A new one is a function and a line."""
 
-from torch.optim import lr_scheduler
+from torch.optim import Optimizer, lr_scheduler
 
 
-def constant(optimizer, options, n_steps, steps_per_epoch):
+def constant(optimizer, trainer, n_steps, steps_per_epoch):
     """Keep the learning rate."""
     return lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
 
-def cosine(optimizer, options, n_steps, steps_per_epoch):
+def cosine(optimizer, trainer, n_steps, steps_per_epoch):
     """Fall to zero along half a cosine (Loshchilov and Hutter 2017)."""
     return lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
 
 
-def one_cycle(optimizer, options, n_steps, steps_per_epoch):
+def one_cycle(optimizer, trainer, n_steps, steps_per_epoch):
     """Rise to the learning rate over 30 % of the steps, then fall (Smith 2018)."""
     return lr_scheduler.OneCycleLR(
         optimizer,
@@ -24,9 +24,8 @@ def one_cycle(optimizer, options, n_steps, steps_per_epoch):
     )
 
 
-def multi_step(optimizer, options, n_steps, steps_per_epoch):
+def multi_step(optimizer, trainer, n_steps, steps_per_epoch):
     """Multiply by gamma after each of some epochs (He et al. 2016)."""
-    trainer = options.trainer
     # Epochs of the run, some of which may have gone by already in a warm-up.
     epochs = [epoch - trainer.warmup_epochs for epoch in trainer.milestones]
     milestones = [epoch * steps_per_epoch for epoch in epochs]
@@ -41,23 +40,15 @@ SCHEDULES = {
 }
 
 
-def make_schedule(optimizer, options, steps_per_epoch):
-    """Return the schedule of the options, after a warm-up if there is one.
-
-    Parameters
-    ----------
-    optimizer : torch.optim.Optimizer
-    options : MiniBatchOptions
-    steps_per_epoch : int
-
-    Returns
-    -------
-    torch.optim.lr_scheduler.LRScheduler
-    """
-    make = SCHEDULES[options.learning_rate]
-    warmup = options.trainer.warmup_epochs * steps_per_epoch
+def make_schedule(
+    optimizer: Optimizer, options, steps_per_epoch: int
+) -> lr_scheduler.LRScheduler:
+    """Return the schedule of `MiniBatchOptions`, after a warm-up if there is one."""
+    trainer = options.trainer
+    warmup = trainer.warmup_epochs * steps_per_epoch
     n_steps = options.max_iter * steps_per_epoch - warmup
-    schedule = make(optimizer, options, n_steps, steps_per_epoch)
+    make = SCHEDULES[trainer.learning_rate]
+    schedule = make(optimizer, trainer, n_steps, steps_per_epoch)
     if not warmup:
         return schedule
     # The rate is reached by the first step after the warm-up (Goyal et al. 2017).

@@ -1,50 +1,63 @@
-"""The state of a module, to go back to."""
+"""The state of a module to go back to, and the course of its training."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
+from typing import NamedTuple
 
 import torch
+from torch import Tensor, nn
 
 
-def tensors(module):
+class Course(NamedTuple):
+    """The course of a training so far.
+
+    Parameters
+    ----------
+    loss_curve : list of float
+        The objective, which is the loss plus the penalty, after each iteration.
+    validation_scores : list of float or None
+        Balanced accuracy on held-out rows after each iteration, if there are any.
+    optimizer : dict or None
+        State of a mini-batch optimiser after its last step, on the CPU.
+    """
+
+    loss_curve: list[float]
+    validation_scores: list[float] | None = None
+    optimizer: dict[int, dict[str, Tensor]] | None = None
+
+
+def tensors(module: nn.Module) -> dict[str, Tensor]:
     """Return parameters and buffers by name, the non-persistent buffers too."""
     return dict(chain(module.named_parameters(), module.named_buffers()))
 
 
+@torch.no_grad()
+def write(module: nn.Module, values: dict[str, Tensor]) -> None:
+    """Write values into all parameters and buffers, in place."""
+    for name, tensor in tensors(module).items():
+        tensor.copy_(values[name])
+
+
 class Snapshot:
-    """A copy of the parameters, the buffers and the modes of a module.
+    """A copy of the parameters, the buffers and the modes of a module."""
 
-    Parameters
-    ----------
-    module : torch.nn.Module
-    """
-
-    def __init__(self, module):
+    def __init__(self, module: nn.Module):
         self.values = {name: t.detach().clone() for name, t in tensors(module).items()}
         self.modes = {name: m.training for name, m in module.named_modules()}
 
-    @torch.no_grad()
-    def restore_values(self, module):
-        """Write the parameters and buffers back in place."""
-        for name, tensor in tensors(module).items():
-            tensor.copy_(self.values[name])
-
-    def restore(self, module):
+    def restore(self, module: nn.Module) -> None:
         """Write parameters, buffers and modes back in place."""
-        self.restore_values(module)
+        write(module, self.values)
         for name, submodule in module.named_modules():
             submodule.training = self.modes[name]
 
 
 @contextmanager
-def all_or_nothing(module):
+def all_or_nothing(module: nn.Module) -> Iterator[None]:
     """Leave the module trained and in evaluation mode, or as it was on any exception.
 
     That includes KeyboardInterrupt. Gradients are dropped either way.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
     """
     before = Snapshot(module)
     try:

@@ -1,106 +1,190 @@
-"""A module in training, and what belongs to it."""
+"""A network in training, and how it is stored.
 
-from copy import deepcopy
-from dataclasses import dataclass, replace
+Networks are stored as NumPy arrays: torch tensors pickle with the device they were on,
+equal ones to unequal bytes, and formats that do not trust code cannot hold them at all.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
-from skcollapse.classifiers._stored import arrays, restore, store, tensors
-from skcollapse.projectors.mlp import MLPProjector
-from skcollapse.training.proxies import ProjectorWithProxies, Proxies
+from skcollapse.extract import RowFeatures, floating_dtype
+from skcollapse.fitting import TrainingData
+from skcollapse.network._proxies import PROXIES, Proxies
+from skcollapse.projectors import MLPProjector
+from skcollapse.rows import DeviceRows, StreamedRows
+
+_PERCEPTRON = "perceptron"
+_KINDS = {MLPProjector: _PERCEPTRON, **{kind: name for name, kind in PROXIES.items()}}
+
+
+class NetworkModule(nn.Module):
+    """What is trained: a projector, an extractor before it, proxies beside it.
+
+    The parameters of the extractor come first, those of the proxies last.
+    """
+
+    def __init__(
+        self,
+        projector: nn.Module,
+        proxies: Proxies | None = None,
+        extractor: nn.Module | None = None,
+    ):
+        super().__init__()
+        self.extractor = None if extractor is None else RowFeatures(extractor)
+        self.projector, self.proxies = projector, proxies
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the projected rows."""
+        return self.projector(x if self.extractor is None else self.extractor(x))
 
 
 @dataclass
 class Network:
-    """A module in training: all that going on with it needs, on the CPU.
+    """A network in training: all that going on with it needs, on the CPU.
 
     Parameters
     ----------
-    module : torch.nn.Module
-    proxies : Proxies or None
-        Class vectors that are trained beside it.
+    projector : torch.nn.Module
     center, scale : ndarrays of shape (p,)
-    optimizer : dict or None
+        Scaling of the rows; neutral if an extractor is trained.
     class_counts : ndarray of shape (K,)
+        Sum of the weights of each class that it has been trained with.
+    proxies : Proxies, optional
+        Class vectors that are trained beside the projector.
+    extractor : torch.nn.Module, optional
+        Is trained too: rows are its inputs.
+    optimizer : dict, optional
+        State of a mini-batch optimiser after its last step.
     """
 
-    module: torch.nn.Module
-    proxies: Proxies | None
+    projector: nn.Module
     center: np.ndarray
     scale: np.ndarray
-    optimizer: dict | None
     class_counts: np.ndarray
+    proxies: Proxies | None = None
+    extractor: nn.Module | None = None
+    optimizer: dict[int, dict[str, Tensor]] | None = None
 
-    def fits(self, rows):
-        """Return whether rows have as many features and classes."""
-        shape = rows.X.shape[1], len(rows.class_cost)
-        return shape == (len(self.center), len(self.class_counts))
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype in which it computes."""
+        dtype = None if self.extractor is None else floating_dtype(self.extractor)
+        return dtype or floating_dtype(self.projector)
 
-    def assembled(self):
-        """Return the module that is trained, and the extractor in it or None."""
-        return ProjectorWithProxies(self.module, self.proxies), None
+    def fits(self, data: TrainingData) -> bool:
+        """Return whether the data have as many features and classes."""
+        if data.n_classes != len(self.class_counts):
+            return False
+        is_source = not isinstance(data.X, np.ndarray)
+        if is_source or self.extractor is not None:
+            return is_source and self.extractor is not None
+        return data.X.shape[1] == len(self.center)
 
-    def features(self, X, device):
-        """Return the rows that the module takes."""
-        scaled = ((X - self.center) / self.scale).astype(X.dtype)
-        return torch.as_tensor(scaled).to(device)
+    def assembled(self) -> NetworkModule:
+        """Return the module that is trained, which is not a copy."""
+        return NetworkModule(self.projector, self.proxies, self.extractor)
 
-    def taken_from(self, module, optimizer):
+    def after(self, module: NetworkModule, optimizer: dict | None) -> "Network":
         """Return the network of a trained module."""
         return replace(
-            self, module=module.projector, proxies=module.proxies, optimizer=optimizer
+            self,
+            projector=module.projector,
+            proxies=module.proxies,
+            extractor=module.extractor and module.extractor.network,
+            optimizer=optimizer,
         )
 
-    def judged_by(self, module, projection):
-        """Return what projects rows that are held out, in NumPy."""
-        return projection
-
-    def fitted(self):
-        """Return the attributes of an estimator that are those of the network."""
-        return {"_network": self}
+    def rows(self, X: Any, device: torch.device) -> Tensor | DeviceRows | StreamedRows:
+        """Return the rows that the module takes, for a device."""
+        if self.extractor is not None:
+            return X.on(device, self.dtype)
+        scaled = ((X - self.center) / self.scale).astype(X.dtype)
+        return torch.as_tensor(scaled).to(device)
 
     def __getstate__(self):
         return {
             **vars(self),
-            "module": store(self.module),
-            "proxies": store(self.proxies),
-            "optimizer": self.optimizer and arrays(self.optimizer),
+            "projector": _store(self.projector),
+            "proxies": _store(self.proxies),
+            "optimizer": self.optimizer and _arrays(self.optimizer),
         }
 
     def __setstate__(self, state):
         vars(self).update(
             state,
-            module=restore(state["module"]),
-            proxies=restore(state["proxies"]),
-            optimizer=state["optimizer"] and tensors(state["optimizer"]),
+            projector=_restore(state["projector"]),
+            proxies=_restore(state["proxies"]),
+            optimizer=state["optimizer"] and _tensors(state["optimizer"]),
         )
 
 
-def new_projector(estimator, n_features, recipe, rng):
-    """Return an untrained projector, or a copy of a module of the user's own.
+@dataclass(frozen=True)
+class Stored:
+    """A module of this package as arrays, to be built again."""
 
-    Parameters
-    ----------
-    estimator : estimator
-    n_features : int
-    recipe : Recipe
-    rng : numpy.random.RandomState
-        Not drawn from for a module.
+    kind: str
+    weights: dict[str, np.ndarray]
+    parameters: dict[str, Any] = field(default_factory=dict)
 
-    Returns
-    -------
-    torch.nn.Module
-    """
-    if isinstance(estimator.projector, torch.nn.Module):
-        return deepcopy(estimator.projector)
-    hidden = estimator.hidden_layer_sizes if estimator.projector == "mlp" else ()
-    return MLPProjector(
-        n_features,
-        np.atleast_1d(np.asarray(hidden, dtype=int)).tolist(),
-        recipe.target.classifier.shape[1],
-        generator=torch.Generator().manual_seed(int(rng.randint(2**31))),
-        dropout=estimator.dropout,
-        residual=estimator.residual,
-        batch_norm=estimator.batch_norm,
+
+def _store(module):
+    """Return a module of this package as arrays, and anything else as it is."""
+    # By exact type: a subclass may hold something else.
+    kind = type(module)
+    if kind not in _KINDS:
+        return module
+    names = kind.hyperparameters if issubclass(kind, Proxies) else ("dropout",)
+    parameters = {name: getattr(module, name) for name in names}
+    return Stored(_KINDS[kind], _arrays(module.state_dict()), parameters)
+
+
+def _restore(stored):
+    """Return what :func:`_store` was given."""
+    if type(stored) is not Stored:
+        return stored
+    weights = _tensors(stored.weights)
+    if stored.kind == _PERCEPTRON:
+        module = _perceptron(weights, **stored.parameters)
+    else:
+        # Each kind begins with its vectors, whatever else it has.
+        start = next(iter(weights.values()))
+        module = PROXIES[stored.kind](start, **stored.parameters)
+    module.load_state_dict(weights)
+    return module.eval()
+
+
+def _perceptron(weights, dropout):
+    shapes = {name: tuple(values.shape) for name, values in weights.items()}
+    hidden = [s for name, s in shapes.items() if name.startswith("hidden") and s[1:]]
+    layers = [*hidden, shapes["output.weight"]]
+    module = MLPProjector(
+        layers[0][1],
+        [n_out for n_out, _ in hidden],
+        layers[-1][0],
+        generator=torch.Generator(),
+        dropout=dropout,
+        residual="shortcut.weight" in shapes,
+        batch_norm="norm.weight" in shapes,
     )
+    return module.to(weights["output.weight"].dtype)
+
+
+def _arrays(values):
+    """Return a dict of tensors, or of such dicts, as NumPy arrays."""
+    return {
+        key: _arrays(value) if isinstance(value, dict) else value.detach().cpu().numpy()
+        for key, value in values.items()
+    }
+
+
+def _tensors(values):
+    """Return a dict of NumPy arrays, or of such dicts, as tensors."""
+    return {
+        # Loaded arrays need not be writable.
+        key: _tensors(value) if isinstance(value, dict) else torch.tensor(value)
+        for key, value in values.items()
+    }

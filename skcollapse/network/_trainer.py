@@ -1,68 +1,129 @@
-"""What long training of networks has beside the parameters of every classifier."""
+"""How modules are trained on mini-batches, as one object of parameters."""
 
-import math
-from numbers import Integral, Real
+from collections.abc import Callable
+from os import PathLike
+from typing import Any
 
+import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
-from skcollapse.training.sampling import SAMPLERS
+from skcollapse._utils.checks import check_choice, check_integer, check_number, is_auto
+from skcollapse.network._sampling import SAMPLERS
+from skcollapse.network._schedule import SCHEDULES
 
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-REFITS = ("closed_form", "lbfgs")
+# Solvers of a second stage: those that fit an affine map of features.
+REFITS = ("closed_form", "lbfgs_path", "lbfgs")
+_FOR_FIT = (
+    "freeze_epochs",
+    "warmup_epochs",
+    "milestones",
+    "ema_decay",
+    "deferred",
+    "refit",
+    "checkpoint",
+)
+_FOR_EXTRACTORS = (
+    "extractor_learning_rate",
+    "extractor_alpha",
+    "freeze_epochs",
+    "refit",
+    "augment",
+)
 
 
 class Trainer(BaseEstimator):
-    """How networks are trained, apart from what all classifiers have parameters for.
+    """Training on mini-batches.
 
     It is the ``trainer`` parameter of both classifiers, for solvers "adamw" and "sgd",
-    and takes part in searches: ``{"trainer__ema_decay": [None, 0.999]}``.
+    and takes part in searches: ``{"trainer__mixup_alpha": [0.0, 0.2]}``. The number of
+    epochs, ``max_iter``, is a parameter of the classifier.
 
     Parameters
     ----------
+    batch_size : int or "auto", default="auto"
+        Largest number of rows in a batch, at least 1; the rows of an epoch are shared
+        out equally. "auto" is 256. Larger batches make fewer, steadier steps; losses
+        that contrast rows need several of each class.
+    learning_rate_init : float, default=1e-3
+        Largest learning rate, above 0: the first one, or the peak of "one_cycle".
+        Lower it if the loss grows; "sgd" takes ten to a hundred times more.
+    learning_rate : {"constant", "cosine", "one_cycle", "multi_step"}, \
+default="cosine"
+        Schedule of the learning rate over all batches of ``max_iter`` epochs: constant,
+        half a cosine down to zero, a rise and a fall, or steps at ``milestones``.
+    momentum : float, default=0.9
+        Nesterov momentum of "sgd", in [0, 1).
+    early_stopping : bool, default=False
+        Hold rows out, stop when their balanced accuracy no longer improves and keep the
+        best weights. For many epochs, where the training loss would lead too far.
+    validation_fraction : float, default=0.1
+        Share of each class that early stopping holds out, in (0, 1).
+    n_iter_no_change : int, default=10
+        Stop after so many epochs in a row, at least 1, that improve the training loss,
+        or with early stopping the score, by no more than ``tol``.
+    mixup_alpha : float, default=0.0
+        Mix rows in shares drawn from Beta(α, α), α at least 0; 0 does not mix. 0.1 to
+        1 regularise, the more the larger; not together with cutmix.
+    augment : callable, default=None
+        From a batch of rows on the device to one that is trained with, such as
+        :class:`RandomCropFlip`; only if an extractor is trained.
+    checkpoint : str or path-like, default=None
+        File in which the state of a fit is left, so that a fit that was interrupted
+        goes on from there, to the same bits. Needs an integer ``random_state``.
     extractor_learning_rate : float, default=None
-        Largest learning rate of the extractor; None is ``learning_rate_init``.
+        Largest learning rate of the extractor, above 0; None is
+        ``learning_rate_init``. Set it lower to keep what the extractor has learnt.
     extractor_alpha : float, default=None
-        Penalty of the extractor; None is that of the projector.
+        L2 penalty strength of the extractor, at least 0; None is that of the projector.
     freeze_epochs : int, default=0
-        The extractor stays as it is, in evaluation mode, for so many epochs.
+        Epochs at the beginning in which the extractor stays as it is, in evaluation
+        mode, while the projector learns.
     warmup_epochs : int, default=0
-        The learning rate rises linearly for so many epochs, then follows its schedule;
-        "one_cycle" has a rise of its own.
+        Epochs over which the learning rate rises linearly, then follows its schedule;
+        less than ``max_iter``. "one_cycle" has a rise of its own.
     milestones : tuple of int, default=()
-        Epochs after which ``learning_rate="multi_step"`` multiplies the rate by gamma.
+        Epochs after which ``learning_rate="multi_step"`` multiplies the rate by
+        ``gamma``, rising, from 1.
     gamma : float, default=0.1
+        Factor of the learning rate at each milestone, above 0.
     sampler : {None, "square_root", "balanced"}, default=None
-        Draw classes with equal probability, or by the square roots of their sizes. The
-        prior that a loss may adjust for is that of the rows drawn.
+        Draw classes with equal probability, or by the square roots of their sizes; None
+        takes every row once. For rare classes; the prior that a loss may adjust for is
+        that of the rows drawn.
     cutmix_alpha : float, default=0.0
-        Paste boxes of other images, of shares drawn from Beta(α, α); not with mixup.
+        Paste boxes of other images, of shares drawn from Beta(α, α), α at least 0; 0
+        does not. Not together with mixup.
     clip_norm : float, default=None
-        Largest norm of the gradient of all parameters together.
+        Largest norm of the gradient of all parameters together, above 0; None does not
+        clip. For losses that spike.
     ema_decay : float, default=None
         Keep the exponential moving average of the weights, which gets 1 − ``ema_decay``
-        of the new ones after each batch.
+        of the new ones after each batch; in [0, 1), None keeps the last weights.
     autocast : {None, "bfloat16", "float16"} or torch.dtype, default=None
-        Mixed precision; the loss of "float16" is scaled.
+        Mixed precision, for speed on GPUs; the loss of "float16" is scaled.
     channels_last : bool, default=False
-        Memory format of images, and of the kernels of convolutions.
+        Memory format of images, and of the kernels of convolutions; True is faster on
+        many GPUs.
     compile : bool, default=False
-        Train by :func:`torch.compile`.
+        Train by :func:`torch.compile`, which takes minutes to begin.
     accumulate : int, default=1
-        Compute each batch in so many parts, whose gradients add up. Losses that weigh
-        classes equally, or contrast rows, and batch normalisation see one part.
+        Compute each batch in so many parts, at least 1, whose gradients add up: for
+        batches that do not fit into memory. Losses that weigh classes equally, or
+        contrast rows, and batch normalisation see one part.
     deferred : int, default=0
-        Class weights, logit adjustment and the sampler come after so many epochs [1]_.
-    refit : {None, "closed_form", "lbfgs"}, default=None
+        Epochs before class weights, logit adjustment and the sampler set in [1]_.
+    refit : {None, "closed_form", "lbfgs_path", "lbfgs"}, default=None
         After training, freeze the extractor and fit the projector anew by this solver
         to the features of rows that are not augmented [2]_.
     deterministic : bool, default=False
         Use deterministic algorithms only: the same weights bit for bit. On CUDA torch
         wants the environment variable CUBLAS_WORKSPACE_CONFIG set for that.
     num_workers : int, default=0
-        Processes that read a :class:`torch.utils.data.Dataset`.
+        Processes that read a :class:`torch.utils.data.Dataset`; 0 reads in this one.
     checkpoint_every : int, default=1
-        Epochs from one checkpoint to the next, if the classifier has a ``checkpoint``.
+        Epochs from one checkpoint to the next, at least 1.
 
     References
     ----------
@@ -83,26 +144,46 @@ class Trainer(BaseEstimator):
     def __init__(
         self,
         *,
-        extractor_learning_rate=None,
-        extractor_alpha=None,
-        freeze_epochs=0,
-        warmup_epochs=0,
-        milestones=(),
-        gamma=0.1,
-        sampler=None,
-        cutmix_alpha=0.0,
-        clip_norm=None,
-        ema_decay=None,
-        autocast=None,
-        channels_last=False,
-        compile=False,
-        accumulate=1,
-        deferred=0,
-        refit=None,
-        deterministic=False,
-        num_workers=0,
-        checkpoint_every=1,
+        batch_size: int | str = "auto",
+        learning_rate_init: float = 1e-3,
+        learning_rate: str = "cosine",
+        momentum: float = 0.9,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        mixup_alpha: float = 0.0,
+        augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        checkpoint: str | PathLike[str] | None = None,
+        extractor_learning_rate: float | None = None,
+        extractor_alpha: float | None = None,
+        freeze_epochs: int = 0,
+        warmup_epochs: int = 0,
+        milestones: tuple[int, ...] = (),
+        gamma: float = 0.1,
+        sampler: str | None = None,
+        cutmix_alpha: float = 0.0,
+        clip_norm: float | None = None,
+        ema_decay: float | None = None,
+        autocast: str | torch.dtype | None = None,
+        channels_last: bool = False,
+        compile: bool = False,
+        accumulate: int = 1,
+        deferred: int = 0,
+        refit: str | None = None,
+        deterministic: bool = False,
+        num_workers: int = 0,
+        checkpoint_every: int = 1,
     ):
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.mixup_alpha = mixup_alpha
+        self.augment = augment
+        self.checkpoint = checkpoint
         self.extractor_learning_rate = extractor_learning_rate
         self.extractor_alpha = extractor_alpha
         self.freeze_epochs = freeze_epochs
@@ -123,59 +204,113 @@ class Trainer(BaseEstimator):
         self.num_workers = num_workers
         self.checkpoint_every = checkpoint_every
 
-    def check(self):
-        """Raise ValueError unless all parameters are valid."""
-        for name, (valid, wanted) in _checks(self).items():
-            if not valid:
-                raise ValueError(
-                    f"trainer: {name} must be {wanted}; got {getattr(self, name)!r}."
-                )
+    def check(
+        self,
+        max_iter: int,
+        *,
+        trains_extractor: bool = True,
+        one_epoch: bool = False,
+    ) -> None:
+        """Raise ValueError or TypeError unless all parameters are valid and fit.
+
+        Parameters
+        ----------
+        max_iter : int
+            Number of epochs.
+        trains_extractor : bool, default=True
+            Without an extractor that is trained, parameters about it are errors.
+        one_epoch : bool, default=False
+            For `partial_fit` parameters that are about several epochs are errors.
+        """
+        _check_values(self)
+        if self.mixup_alpha and self.cutmix_alpha:
+            raise _error(self, "mixup_alpha", "0 together with cutmix_alpha")
+        if one_epoch:
+            _check_unset(
+                self,
+                _FOR_FIT,
+                "is for fit; partial_fit trains for one epoch, with a constant "
+                "learning rate",
+            )
+        else:
+            _check_schedule(self, max_iter)
+        if not trains_extractor:
+            reason = "needs an extractor and train_extractor=True"
+            _check_unset(self, _FOR_EXTRACTORS, reason)
 
     @property
-    def autocast_dtype(self):
+    def autocast_dtype(self) -> torch.dtype | None:
         """The torch dtype of mixed precision, or None."""
         return _AUTOCAST.get(self.autocast, self.autocast)
 
 
-def _checks(trainer):
-    """Return by name whether a parameter is valid, and what it must be."""
+def _error(trainer, name, wanted, kind=ValueError):
+    value = getattr(trainer, name)
+    return kind(f"trainer: {name} must be {wanted}; got {value!r}.")
 
-    def number(name, low, high=math.inf, *, optional=False, strict=False):
-        value = getattr(trainer, name)
-        words = f"a finite number {'above' if strict else 'of at least'} {low}"
-        words += f" and below {high}" if high < math.inf else ""
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
-        valid = is_number and low <= value < high and not (strict and value == low)
-        return (optional and value is None) or valid, words + optional * ", or None"
 
-    def integer(name, low):
-        value = getattr(trainer, name)
-        valid = isinstance(value, Integral) and value >= low
-        return valid and not isinstance(value, bool), f"an integer of at least {low}"
+def _check_unset(trainer, names, reason):
+    for name in names:
+        if getattr(trainer, name):
+            raise ValueError(f"trainer: {name}={getattr(trainer, name)!r} {reason}.")
 
-    def choice(name, *choices):
-        value = getattr(trainer, name)
-        return any(value is c or value == c for c in choices), f"one of {choices}"
 
-    milestones = tuple(trainer.milestones)
-    rising = all(isinstance(m, Integral) and m > 0 for m in milestones)
-    rising = rising and sorted(set(milestones)) == list(milestones)
-    switches = ("channels_last", "compile", "deterministic")
-    counts = ("freeze_epochs", "warmup_epochs", "deferred", "num_workers")
-    return {
-        **{name: choice(name, False, True) for name in switches},
-        **{name: integer(name, 0) for name in counts},
-        **{name: integer(name, 1) for name in ("accumulate", "checkpoint_every")},
-        "milestones": (rising, "a tuple of rising epochs, from 1"),
-        "gamma": number("gamma", 0, strict=True),
-        "extractor_learning_rate": number(
-            "extractor_learning_rate", 0, optional=True, strict=True
+def _check_values(trainer):
+    """Check each parameter on its own."""
+
+    def given(check, *bounds, also: tuple[Any, ...] = (), **names_and_ends):
+        for name, open_ends in names_and_ends.items():
+            value = getattr(trainer, name)
+            if (None in also and value is None) or ("auto" in also and is_auto(value)):
+                continue
+            options = {"open_ends": open_ends} if check is check_number else {}
+            check(f"trainer: {name}", value, *bounds, also=also, **options)
+
+    given(check_integer, 1, also=("auto",), batch_size="")
+    given(check_integer, 1, n_iter_no_change="", accumulate="", checkpoint_every="")
+    given(check_integer, 0, freeze_epochs="", warmup_epochs="")
+    given(check_integer, 0, deferred="", num_workers="")
+    given(check_number, 0, learning_rate_init="low", gamma="low")
+    given(check_number, 0, mixup_alpha="", cutmix_alpha="")
+    given(check_number, 0, 1, momentum="high", validation_fraction="both")
+    given(check_number, 0, 1, also=(None,), ema_decay="high")
+    given(check_number, 0, also=(None,), extractor_learning_rate="low", clip_norm="low")
+    given(check_number, 0, also=(None,), extractor_alpha="")
+    for name, choices in {
+        **dict.fromkeys(
+            ("early_stopping", "channels_last", "compile", "deterministic"),
+            (False, True),
         ),
-        "extractor_alpha": number("extractor_alpha", 0, optional=True),
-        "cutmix_alpha": number("cutmix_alpha", 0),
-        "clip_norm": number("clip_norm", 0, optional=True, strict=True),
-        "ema_decay": number("ema_decay", 0, 1, optional=True),
-        "sampler": choice("sampler", None, *SAMPLERS),
-        "autocast": choice("autocast", None, *_AUTOCAST, *_AUTOCAST.values()),
-        "refit": choice("refit", None, *REFITS),
-    }
+        "learning_rate": SCHEDULES,
+        "sampler": (None, *SAMPLERS),
+        "autocast": (None, *_AUTOCAST, *_AUTOCAST.values()),
+        "refit": (None, *REFITS),
+    }.items():
+        check_choice(f"trainer: {name}", getattr(trainer, name), choices)
+    milestones = trainer.milestones
+    try:
+        epochs = [check_integer("", m, 1) for m in milestones]
+    except (TypeError, ValueError):
+        epochs = [0, 0]
+    if epochs != sorted(set(epochs)):
+        raise _error(trainer, "milestones", "a tuple of rising epochs, from 1")
+    if not (trainer.augment is None or callable(trainer.augment)):
+        raise _error(trainer, "augment", "None or a callable", TypeError)
+    if not isinstance(trainer.checkpoint, str | PathLike | None):
+        raise _error(trainer, "checkpoint", "None or a path", TypeError)
+
+
+def _check_schedule(trainer, max_iter):
+    """Check that warm-up and milestones fit the schedule, and it the epochs."""
+    schedule, warmup = trainer.learning_rate, trainer.warmup_epochs
+    if warmup and (schedule == "one_cycle" or warmup >= max_iter):
+        wanted = f"less than max_iter={max_iter}, and 0 for learning_rate='one_cycle'"
+        raise _error(trainer, "warmup_epochs", wanted)
+    first = min(trainer.milestones, default=np.inf)
+    if (schedule == "multi_step") != bool(len(trainer.milestones)) or first <= warmup:
+        raise _error(
+            trainer,
+            "milestones",
+            f"epochs after warmup_epochs={warmup} for learning_rate='multi_step', and "
+            f"() for others: learning_rate is {schedule!r}",
+        )

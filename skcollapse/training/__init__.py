@@ -1,6 +1,5 @@
-"""How features are moved: one problem, several solvers, the choice of what is auto."""
+"""Training of networks on mini-batches, and augmentation of their images."""
 
-from skcollapse.training.augment import RandomCropFlip
-from skcollapse.training.trainer import Trainer
+from skcollapse.network import RandomCropFlip, Trainer
 
 __all__ = ["RandomCropFlip", "Trainer"]
