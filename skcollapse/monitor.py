@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
-from skcollapse.classifiers._base import ProjectionClassifier
+from skcollapse.classifiers import ProjectionClassifier
 from skcollapse.scorer import NeuralCollapseScorer
 
 __all__ = ["CollapseMonitor"]

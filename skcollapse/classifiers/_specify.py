@@ -110,7 +110,6 @@ def _linear_spec(
     )
     return LinearSpec(
         loss=solvers[0].loss or loss,
-        target=None,
         features=features,
         solvers=solvers,
         alpha=alpha,

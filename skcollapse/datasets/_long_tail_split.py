@@ -8,7 +8,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from skcollapse.training.splits import shuffle_by_class
+from skcollapse.fitting import shuffle_by_class
 
 
 class LongTailSplit(BaseCrossValidator):

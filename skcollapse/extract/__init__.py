@@ -21,3 +21,8 @@ __all__ = [
     "row_features",
     "trainable_copy",
 ]
+from skcollapse.extract._frozen import extract as extract_rows
+from skcollapse.extract._frozen import extract_once
+from skcollapse.extract._frozen import frozen as frozen_copy
+from skcollapse.extract._headless import Headless as WithoutHead
+from skcollapse.extract._placing import portable

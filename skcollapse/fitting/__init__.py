@@ -29,6 +29,7 @@ from skcollapse.fitting._splits import (
     class_aware_subsample,
     hold_out,
     make_splits,
+    shuffle_by_class,
 )
 
 __all__ = [
@@ -52,4 +53,5 @@ __all__ = [
     "hold_out",
     "log_loss",
     "make_splits",
+    "shuffle_by_class",
 ]

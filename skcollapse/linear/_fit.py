@@ -38,6 +38,7 @@ _PROMISING_ROWS = 2000
 
 def fit(data: TrainingData, spec: LinearSpec, context: FitContext) -> Fitted:
     """Choose what is not given by held-out rows, and fit it to all rows."""
+    spec = replace(spec, seed=int(context.rng.randint(2**31)))
     counted = data.drop_zero_weight()
     many = len(counted) > MANY_ROWS and spec.cv is None
     main, loss = spec.solvers[0], spec.loss

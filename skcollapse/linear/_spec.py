@@ -33,7 +33,6 @@ class LinearSpec:
     Parameters
     ----------
     loss : Loss
-    target : ClassGeometry
     features : tuple of FeatureSpec
         Those among which to choose.
     solvers : tuple of LinearSolver
@@ -43,22 +42,24 @@ class LinearSpec:
     cv : int, splitter, iterable of splits, or None
     max_iter : int
     tol : float
-    seed : int
-        Draws the landmarks of kernels.
     memory : joblib.Memory
         Keeps kernel features for other fits to the same rows.
+    target : ClassGeometry
+        Filled in when the class counts are known.
+    seed : int
+        Draws the landmarks of kernels; filled in by the fit.
     """
 
     loss: Loss
-    target: ClassGeometry
     features: tuple[FeatureSpec, ...]
     solvers: tuple[LinearSolver, ...]
     alpha: float | None
     cv: Any
     max_iter: int
     tol: float
-    seed: int
     memory: Memory
+    target: ClassGeometry = None  # type: ignore[assignment]
+    seed: int = 0
 
     def strengths(self, many: bool) -> dict[LinearSolver, tuple[Strength, ...]]:
         """Return the solvers and their strengths, the main solver first.

@@ -29,3 +29,6 @@ TARGETS = {
     "seli": _seli.build,
     "hyperspherical": _hyperspherical.build,
 }
+class _T:
+    def __init__(self, build, assignable): self.build=build; self.assignable=assignable
+TARGETS = {k: _T(v, k=="hyperspherical") for k,v in TARGETS.items()}
