@@ -27,6 +27,33 @@ def fit_scaling(X, weight, kind):
     center, scale : ndarrays of shape (p,), dtype of X
         Constant features have an infinite scale under "standard", so they vanish.
     """
+    with np.errstate(over="ignore", invalid="ignore"):
+        center, variance = _moments(X, weight)
+    if not np.isfinite(variance).all():
+        raise ValueError(
+            f"X holds values of magnitude {_largest(X):.3g}, whose squares overflow "
+            f"{X.dtype}. Scale the features before, by StandardScaler for example."
+        )
+    # Rounding leaves a constant feature with a variance just above zero.
+    rounding = np.finfo(X.dtype).eps * np.abs(center)
+    varies = variance > (10 * rounding) ** 2
+    if not varies.any() and 0 < _largest(X) < np.finfo(X.dtype).tiny ** 0.5:
+        raise ValueError(
+            f"X holds values of magnitude {_largest(X):.3g} at most, whose squares "
+            f"vanish in {X.dtype}. Scale the features before, by StandardScaler for "
+            "example."
+        )
+    if kind == "standard":
+        scale = np.where(varies, np.sqrt(variance * max(1, varies.sum())), np.inf)
+    elif kind == "global":
+        scale = np.full(len(center), np.sqrt(variance[varies].sum()) or 1.0)
+    else:
+        scale = np.ones(len(center))
+    return center.astype(X.dtype), scale.astype(X.dtype)
+
+
+def _moments(X, weight):
+    """Return weighted means and variances of the features, rows in chunks."""
     chunks = [slice(start, start + _CHUNK) for start in range(0, len(X), _CHUNK)]
     weight = weight.astype(X.dtype)
     center = sum(weight[rows] @ X[rows] for rows in chunks)
@@ -37,15 +64,8 @@ def fit_scaling(X, weight, kind):
         centred *= centred
         variance += weight[rows] @ centred
     # What rounding left in the mean of large numbers shows once they are centred.
-    center = center + remainder
-    variance = np.maximum(variance - remainder**2, 0)
-    # Rounding leaves a constant feature with a variance just above zero.
-    rounding = np.finfo(X.dtype).eps * np.abs(center)
-    varies = variance > (10 * rounding) ** 2
-    if kind == "standard":
-        scale = np.where(varies, np.sqrt(variance * max(1, varies.sum())), np.inf)
-    elif kind == "global":
-        scale = np.full(len(center), np.sqrt(variance[varies].sum()) or 1.0)
-    else:
-        scale = np.ones(len(center))
-    return center.astype(X.dtype), scale.astype(X.dtype)
+    return center + remainder, np.maximum(variance - remainder**2, 0)
+
+
+def _largest(X):
+    return np.abs(X).max(initial=0)
