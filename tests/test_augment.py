@@ -9,13 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skcollapse.fitting import Objective, Problem
 from skcollapse.losses import LOSSES
+from skcollapse.network import CutMix, Mixup
 from skcollapse.targets import ClassGeometry
-from skcollapse.training.augment import RandomCropFlip
-from skcollapse.training.cutmix import CutMix
-from skcollapse.training.mixup import Mixup
-from skcollapse.training.objective import Objective
-from skcollapse.training.problem import Problem
+from skcollapse.training import RandomCropFlip
 
 
 def generator(seed=0):

@@ -13,21 +13,32 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import balanced_accuracy_score
 from torch import nn
 
+from skcollapse.fitting import FitContext, NullProgress, Objective, Problem
 from skcollapse.losses import LOSSES, CrossEntropy, SquaredError
-from skcollapse.projectors.mlp import MLPProjector
-from skcollapse.targets import ClassGeometry
-from skcollapse.training.following import Follower
-from skcollapse.training.full_batch import train_full_batch
-from skcollapse.training.minibatch import (
+from skcollapse.network import (
     MiniBatchOptions,
+    Mixup,
+    NetworkModule,
+    Problems,
+    Trainer,
     batch_sizes,
+    train_full_batch,
     train_minibatch,
 )
-from skcollapse.training.problem import Problem
+from skcollapse.projectors import MLPProjector
+from skcollapse.targets import ClassGeometry
 
 N, Q, K = 60, 4, 3
 ONE_HOT = ClassGeometry(np.eye(K), np.eye(K))
-FAST = MiniBatchOptions(batch_size=16, max_iter=3, learning_rate_init=0.01)
+FAST = {
+    "solver": "adamw",
+    "alpha": 1e-4,
+    "max_iter": 3,
+    "tol": 1e-4,
+    "batch_size": 16,
+    "learning_rate_init": 0.01,
+    "learning_rate": "constant",
+}
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 schedules = pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle"])
 solvers = pytest.mark.parametrize("solver", ["adamw", "sgd"])
@@ -74,9 +85,18 @@ def assert_same_state(first, second):
     assert first[1:] == second[1:]
 
 
-def train(module, problem, options=FAST, seed=0, **arguments):
+def train(module, problem, options=FAST, seed=0, *, validation=None, **arguments):
+    """Train any module by options of the loop and of the trainer."""
+    trainer = Trainer(**{k: v for k, v in options.items() if hasattr(Trainer(), k)})
+    trainer.check(options["max_iter"])
+    loop = {k: v for k, v in options.items() if not hasattr(trainer, k)}
+    progress = arguments.pop("progress", NullProgress())
     return train_minibatch(
-        module, problem, options, generator=generator(seed), **arguments
+        NetworkModule(module),
+        Problems(problem, validation),
+        MiniBatchOptions(**loop, trainer=trainer),
+        FitContext(torch.device("cpu"), np.random.RandomState(seed), progress),
+        **arguments,
     )
 
 
@@ -105,7 +125,7 @@ def test_full_batch_is_softmax_regression(weighted):
     rows, module = problem(weighted=weighted), mlp(())
     history = train_full_batch(module, rows, alpha=0.05, max_iter=500, tol=1e-9)
     np.testing.assert_allclose(softmax(module, rows), logistic(rows, 0.05), atol=1e-5)
-    assert history.n_iter == history.best_iter == len(history.loss_curve)
+    assert len(history.loss_curve) > 1
     assert np.all(np.diff(history.loss_curve) <= 0)
     assert not module.training
 
@@ -127,14 +147,15 @@ def test_full_batch_in_single_precision():
 
 def test_one_batch_of_all_rows_reaches_ridge_regression():
     rows, module = problem(SquaredError(), weighted=True), nn.Linear(Q, K).double()
-    options = MiniBatchOptions(
-        "sgd",
-        alpha=0.1,
-        batch_size=1000,
-        learning_rate_init=0.1,
-        max_iter=400,
-        n_iter_no_change=400,
-    )
+    options = {
+        **FAST,
+        "solver": "sgd",
+        "alpha": 0.1,
+        "batch_size": 1000,
+        "learning_rate_init": 0.1,
+        "max_iter": 400,
+        "n_iter_no_change": 400,
+    }
     train(module, rows, options)
     X, weight = rows.features.numpy(), rows.sample_weight.numpy()
     ridge = Ridge(alpha=0.1 * weight.sum()).fit(X, np.eye(K)[rows.y], weight)
@@ -144,15 +165,16 @@ def test_one_batch_of_all_rows_reaches_ridge_regression():
 
 def test_mini_batches_come_close_to_softmax_regression():
     rows, module = problem(n=300), mlp(())
-    options = MiniBatchOptions(
-        "sgd",
-        alpha=0.05,
-        batch_size=32,
-        learning_rate="cosine",
-        learning_rate_init=0.02,
-        max_iter=100,
-        n_iter_no_change=100,
-    )
+    options = {
+        **FAST,
+        "solver": "sgd",
+        "alpha": 0.05,
+        "batch_size": 32,
+        "learning_rate": "cosine",
+        "learning_rate_init": 0.02,
+        "max_iter": 100,
+        "n_iter_no_change": 100,
+    }
     train(module, rows, options)
     np.testing.assert_allclose(softmax(module, rows), logistic(rows, 0.05), atol=0.005)
 
@@ -164,15 +186,16 @@ def test_mini_batches_weigh_the_classes_as_the_full_batch_does():
     rows = replace(rows, features=rows.features[some], y=rows.y[some])
     balanced = 1 / rows.class_frequency[rows.y]
     rows, module = replace(rows, sample_weight=balanced), mlp(())
-    options = MiniBatchOptions(
-        "sgd",
-        alpha=0.05,
-        batch_size=16,
-        learning_rate="cosine",
-        learning_rate_init=0.01,
-        max_iter=60,
-        n_iter_no_change=60,
-    )
+    options = {
+        **FAST,
+        "solver": "sgd",
+        "alpha": 0.05,
+        "batch_size": 16,
+        "learning_rate": "cosine",
+        "learning_rate_init": 0.01,
+        "max_iter": 60,
+        "n_iter_no_change": 60,
+    }
     history = train(module, rows, options)
     np.testing.assert_allclose(softmax(module, rows), logistic(rows, 0.05), atol=0.01)
     final = rows.loss(module(rows.features), rows.y, rows.class_vectors, balanced)
@@ -188,7 +211,7 @@ def test_adamw_shrinks_weights_and_not_biases():
     with torch.no_grad():
         module.hidden[0].bias.fill_(1.0)
     before = state(module)[0]
-    train(module, rows, replace(FAST, alpha=0.5, batch_size=N, max_iter=1))
+    train(module, rows, {**FAST, "alpha": 0.5, "batch_size": N, "max_iter": 1})
     torch.testing.assert_close(
         module.hidden[0].weight, before["hidden.0.weight"] * (1 - 0.01 * 0.5)
     )
@@ -213,7 +236,7 @@ def test_weights_are_repetitions(loss):
     rows = problem(LOSSES[loss](), weighted=True)
     for fit in (
         lambda m, p: train_full_batch(m, p, alpha=0.1, max_iter=3, tol=1e-12),
-        lambda m, p: train(m, p, replace(FAST, batch_size=1000)),
+        lambda m, p: train(m, p, {**FAST, "batch_size": 1000}),
     ):
         weighted, copied = mlp(), mlp()
         with warnings.catch_warnings():
@@ -233,7 +256,7 @@ def test_weights_are_repetitions(loss):
 def test_every_loss_trains(loss, mixup_alpha):
     rows = problem(LOSSES[loss](), weighted=True, dtype=torch.float32)
     module = mlp(dtype=torch.float32, batch_norm=True)
-    options = replace(FAST, mixup_alpha=mixup_alpha, max_iter=5, batch_size=7)
+    options = {**FAST, "mixup_alpha": mixup_alpha, "max_iter": 5, "batch_size": 7}
     history = train(module, rows, options)
     assert np.isfinite(history.loss_curve).all()
     assert np.isfinite(project(module, rows)).all()
@@ -245,9 +268,9 @@ def test_every_loss_trains(loss, mixup_alpha):
 @schedules
 def test_every_solver_and_schedule_trains(solver, schedule):
     module, rows = mlp(), problem()
-    options = replace(FAST, solver=solver, learning_rate=schedule, max_iter=8)
+    options = {**FAST, "solver": solver, "learning_rate": schedule, "max_iter": 8}
     history = train(module, rows, options)
-    assert history.n_iter == history.best_iter == 8
+    assert len(history.loss_curve) == 8
     assert history.validation_scores is None
     assert history.loss_curve[-1] < history.loss_curve[0]
     assert not module.training
@@ -260,7 +283,7 @@ def test_a_single_step_is_a_step(schedule):
     train(
         module,
         problem(),
-        replace(FAST, learning_rate=schedule, batch_size=N, max_iter=1),
+        {**FAST, "learning_rate": schedule, "batch_size": N, "max_iter": 1},
     )
     assert (module.output.bias - before.output.bias).abs().min() > 1e-4
 
@@ -269,16 +292,13 @@ def test_mixup_of_whole_rows_is_none():
     # Beta(α, α) with α next to 0 draws 0 or 1: rows in another order.
     rows, plain, mixed = problem(weighted=True), mlp(), mlp()
     train(plain, rows)
-    train(mixed, rows, replace(FAST, mixup_alpha=1e-6))
+    train(mixed, rows, {**FAST, "mixup_alpha": 1e-6})
     np.testing.assert_allclose(project(mixed, rows), project(plain, rows), atol=1e-6)
-    train(mixed, rows, replace(FAST, mixup_alpha=1.0))
+    train(mixed, rows, {**FAST, "mixup_alpha": 1.0})
     assert abs(project(mixed, rows) - project(plain, rows)).max() > 1e-3
 
 
 def test_mixup_counts_a_row_in_both_classes():
-    from skcollapse.training.mixup import Mixup
-    from skcollapse.training.objective import Objective
-
     rows = problem(weighted=True, n=2 * K)
     x, y, weight = rows.features, rows.y, rows.sample_weight
     rng = np.random.default_rng(5)
@@ -299,7 +319,7 @@ def test_the_prior_is_that_of_the_whole_problem():
     rows = replace(rows, features=rows.features[rare], y=rows.y[rare])
     module = mlp(())
     # A learning rate too small to move: the loss is that of the start.
-    options = replace(FAST, alpha=0.0, learning_rate_init=1e-12, max_iter=1)
+    options = {**FAST, "alpha": 0.0, "learning_rate_init": 1e-12, "max_iter": 1}
     history = train(module, rows, options)
     whole = rows.loss(
         module(rows.features), rows.y, rows.class_vectors, None, rows.log_prior
@@ -323,14 +343,14 @@ def test_batch_sizes():
 
 def test_a_row_left_over_does_not_break_batch_normalisation():
     module, rows = mlp(batch_norm=True), problem(n=33)
-    history = train(module, rows, replace(FAST, batch_size=2))
+    history = train(module, rows, {**FAST, "batch_size": 2})
     assert np.isfinite(history.loss_curve).all()
 
 
 @every_loss
 def test_batches_without_some_of_the_classes(loss):
     rows = problem(LOSSES[loss]())
-    history = train(mlp(), rows, replace(FAST, batch_size=2))
+    history = train(mlp(), rows, {**FAST, "batch_size": 2})
     assert np.isfinite(history.loss_curve).all()
 
 
@@ -338,7 +358,7 @@ def test_batches_without_some_of_the_classes(loss):
 
 
 def test_the_same_generator_gives_the_same_bits_and_leaves_others_alone():
-    options = replace(FAST, mixup_alpha=0.5)
+    options = {**FAST, "mixup_alpha": 0.5}
     rows, held_out = problem(), problem(seed=1)
     torch.manual_seed(0)
     numpy_state, python_state = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
@@ -390,10 +410,11 @@ def test_training_inside_no_grad():
 # --- early stopping -----------------------------------------------------------------
 
 
-class Watching(Follower):
+class Watching(NullProgress):
     """Calls a function at the end of each iteration."""
 
     def __init__(self, function):
+        super().__init__()
         self.end = function
 
 
@@ -414,8 +435,8 @@ def test_scores_are_balanced_accuracies(weighted):
         assert epoch.score == pytest.approx(expected)
         seen.append(epoch)
 
-    follower = Watching(on_epoch)
-    history = train(module, problem(), validation=held_out, follower=follower)
+    progress = Watching(on_epoch)
+    history = train(module, problem(), validation=held_out, progress=progress)
     assert [epoch.n_iter for epoch in seen] == [1, 2, 3]
     assert history.loss_curve == [epoch.loss for epoch in seen]
     assert history.validation_scores == [epoch.score for epoch in seen]
@@ -439,14 +460,13 @@ def test_the_best_weights_are_restored(stopped):
 
     # Held-out rows are labelled by the module after its second epoch.
     scout = copy.deepcopy(module)
-    train(scout, rows, replace(FAST, max_iter=best))
+    train(scout, rows, {**FAST, "max_iter": best})
     labels = torch.from_numpy(project(scout, held_out).argmax(axis=1))
     held_out = replace(held_out, y=labels)
-    options = replace(FAST, max_iter=6, learning_rate="constant")
-    follower = Watching(on_epoch)
-    history = train(module, rows, options, validation=held_out, follower=follower)
-    assert history.best_iter == best
-    assert history.n_iter == (best + 2 if stopped else 6)
+    options = {**FAST, "max_iter": 6, "learning_rate": "constant"}
+    progress = Watching(on_epoch)
+    history = train(module, rows, options, validation=held_out, progress=progress)
+    assert len(history.loss_curve) == (best + 2 if stopped else 6)
     assert history.validation_scores[best - 1] == 1.0
     assert history.validation_scores[-1] < 1.0
     assert all(torch.equal(kept[name], t) for name, t in module.state_dict().items())
@@ -459,11 +479,10 @@ def test_a_start_that_is_best_is_kept():
     labels = torch.from_numpy(project(module, rows).argmax(axis=1))
     held_out = replace(rows, y=labels)
     before = state(module)[0]
-    options = replace(FAST, learning_rate_init=0.5, max_iter=20, n_iter_no_change=4)
+    options = {**FAST, "learning_rate_init": 0.5, "max_iter": 20, "n_iter_no_change": 4}
     rows = replace(rows, y=(labels + 1) % K)
     history = train(module, rows, options, validation=held_out)
-    assert history.best_iter == 0
-    assert history.n_iter == 4
+    assert len(history.loss_curve) == 4
     assert max(history.validation_scores) < 1.0
     assert all(torch.equal(before[name], t) for name, t in module.state_dict().items())
 
@@ -473,10 +492,13 @@ def test_equal_scores_are_told_apart_by_the_balanced_loss():
     rows = problem()
     rows = replace(rows, features=torch.eye(Q)[rows.y].double() * 10)
     module = mlp(())
-    options = replace(FAST, max_iter=10, tol=1e-6)
-    history = train(module, rows, options, validation=rows)
+    options = {**FAST, "max_iter": 10, "tol": 1e-6}
+    last = {}
+    progress = Watching(lambda epoch: last.update(state(module)[0]))
+    history = train(module, rows, options, validation=rows, progress=progress)
     assert history.validation_scores[-2:] == [1.0, 1.0]
-    assert history.best_iter == 10
+    assert len(history.loss_curve) == 10
+    assert all(torch.equal(last[name], t) for name, t in module.state_dict().items())
 
 
 def test_held_out_rows_without_some_class_and_with_another_prior():
@@ -490,23 +512,23 @@ def test_held_out_rows_without_some_class_and_with_another_prior():
 
 def test_stops_when_nothing_improves():
     history = train(
-        mlp(), problem(), replace(FAST, tol=10.0, n_iter_no_change=3, max_iter=50)
+        mlp(), problem(), {**FAST, "tol": 10.0, "n_iter_no_change": 3, "max_iter": 50}
     )
     # The first epoch is progress over nothing.
-    assert history.n_iter == 4
+    assert len(history.loss_curve) == 4
     history = train(
         mlp(),
         problem(),
-        replace(FAST, tol=10.0, n_iter_no_change=3, max_iter=50),
+        {**FAST, "tol": 10.0, "n_iter_no_change": 3, "max_iter": 50},
         validation=problem(seed=1),
     )
-    assert history.n_iter == 3
+    assert len(history.loss_curve) == 3
 
 
-def test_followers_stop():
+def test_progress_stops_it():
     module = mlp()
-    history = train(module, problem(), follower=Watching(lambda e: e.n_iter == 2))
-    assert history.n_iter == 2
+    history = train(module, problem(), progress=Watching(lambda e: e.n_iter == 2))
+    assert len(history.loss_curve) == 2
     module, losses = mlp(), []
     history = train_full_batch(
         module,
@@ -514,9 +536,9 @@ def test_followers_stop():
         alpha=0.1,
         max_iter=100,
         tol=1e-9,
-        follower=Watching(lambda i: losses.append(i.loss) or i.n_iter == 3),
+        progress=Watching(lambda i: losses.append(i.loss) or i.n_iter == 3),
     )
-    assert history.n_iter == 3
+    assert len(history.loss_curve) == 3
     assert history.loss_curve == losses
     again = mlp()
     with pytest.warns(ConvergenceWarning):
@@ -531,14 +553,12 @@ def test_followers_stop():
 def test_going_on_epoch_by_epoch(solver):
     # In one batch of all rows the order of the rows does not matter.
     rows = problem()
-    options = replace(FAST, solver=solver, batch_size=N, max_iter=4)
+    options = {**FAST, "solver": solver, "batch_size": N, "max_iter": 4}
     whole, stepwise = mlp(), mlp()
     train(whole, rows, options)
     optimizer = None
     for _ in range(4):
-        history = train(
-            stepwise, rows, replace(options, max_iter=1), optimizer=optimizer
-        )
+        history = train(stepwise, rows, {**options, "max_iter": 1}, optimizer=optimizer)
         optimizer = pickle.loads(pickle.dumps(history.optimizer))
     np.testing.assert_allclose(project(stepwise, rows), project(whole, rows), atol=1e-9)
 
@@ -547,7 +567,7 @@ def test_going_on_with_another_learning_rate():
     rows, module = problem(), mlp()
     history = train(module, rows)
     before = state(module)[0]
-    options = replace(FAST, learning_rate_init=1e-9, max_iter=1)
+    options = {**FAST, "learning_rate_init": 1e-9, "max_iter": 1}
     train(module, rows, options, optimizer=history.optimizer)
     after = state(module)[0]
     assert all((after[n] - before[n]).abs().max() < 1e-6 for n in before)
@@ -571,9 +591,13 @@ def harmed(module, rows, options=FAST, **arguments):
 @pytest.mark.parametrize("validated", [False, True])
 def test_a_loss_that_is_not_finite_restores_the_module(validated):
     rows = problem(SquaredError())
-    options = replace(
-        FAST, solver="sgd", learning_rate_init=1e6, max_iter=50, n_iter_no_change=50
-    )
+    options = {
+        **FAST,
+        "solver": "sgd",
+        "learning_rate_init": 1e6,
+        "max_iter": 50,
+        "n_iter_no_change": 50,
+    }
     message = harmed(
         mlp(batch_norm=False), rows, options, validation=rows if validated else None
     )
@@ -587,10 +611,10 @@ def interrupt(iteration):
 
 
 def test_an_interrupt_restores_the_module():
-    follower = Watching(interrupt)
-    harmed(mlp(batch_norm=True, dropout=0.2), problem(), follower=follower)
+    progress = Watching(interrupt)
+    harmed(mlp(batch_norm=True, dropout=0.2), problem(), progress=progress)
     harmed(
-        mlp(batch_norm=True), problem(), follower=follower, validation=problem(seed=1)
+        mlp(batch_norm=True), problem(), progress=progress, validation=problem(seed=1)
     )
 
 
@@ -601,10 +625,10 @@ def test_full_batch_restores_the_module(broken):
     before = state(module)
     if broken == "nan":
         rows.features[3, 1] = torch.nan
-    follower = Watching(interrupt)
+    progress = Watching(interrupt)
     with pytest.raises(ValueError if broken == "nan" else KeyboardInterrupt) as error:
         train_full_batch(
-            module, rows, alpha=0.1, max_iter=9, tol=1e-9, follower=follower
+            module, rows, alpha=0.1, max_iter=9, tol=1e-9, progress=progress
         )
     assert_same_state(state(module), before)
     assert module.norm.momentum == 0.1
@@ -649,24 +673,3 @@ def test_full_batch_keeps_the_statistics_of_all_rows():
 def test_full_batch_warns_when_iterations_run_out():
     with pytest.warns(ConvergenceWarning, match="max_iter"):
         train_full_batch(mlp(), problem(), alpha=0.0, max_iter=2, tol=1e-12)
-
-
-@pytest.mark.parametrize(
-    "parameters",
-    [
-        {"solver": "adam"},
-        {"learning_rate": "adaptive"},
-        {"alpha": -1.0},
-        {"batch_size": 0},
-        {"learning_rate_init": 0.0},
-        {"momentum": 1.0},
-        {"max_iter": 0},
-        {"n_iter_no_change": 0},
-        {"mixup_alpha": float("inf")},
-        {"tol": float("nan")},
-    ],
-    ids=str,
-)
-def test_bad_options_are_refused(parameters):
-    with pytest.raises(ValueError, match=next(iter(parameters))):
-        MiniBatchOptions(**parameters)

@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from skcollapse.projectors.export import export
-from skcollapse.projectors.fitted_mlp import MLPProjection
-from skcollapse.projectors.fitted_module import ModuleProjection
-from skcollapse.projectors.mlp import MLPProjector
+from skcollapse.projectors import (
+    MLPProjection,
+    MLPProjector,
+    ModuleProjection,
+    export,
+)
 
 P, D = 6, 3
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import TensorDataset
 
-from skcollapse.training.row_source import (
+from skcollapse.rows import (
     ArrayRows,
     DatasetRows,
     DeviceRows,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from skcollapse.training.sampling import SAMPLERS, EpochOrder, class_probabilities
+from skcollapse.network import SAMPLERS, EpochOrder, class_probabilities
 
 COUNTS = np.array([640, 160, 40, 10])
 Y = torch.from_numpy(np.random.default_rng(0).permutation(np.repeat(range(4), COUNTS)))

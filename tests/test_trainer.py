@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,22 +10,27 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
+from skcollapse.fitting import FitContext, Problem
 from skcollapse.losses import CrossEntropy
-from skcollapse.projectors.mlp import MLPProjector
+from skcollapse.network import (
+    EpochSampler,
+    MiniBatchOptions,
+    NetworkModule,
+    Problems,
+    make_optimizer,
+    make_schedule,
+    train_minibatch,
+)
+from skcollapse.projectors import MLPProjector
 from skcollapse.targets import ClassGeometry
 from skcollapse.training import Trainer
-from skcollapse.training.epochs import Draw
-from skcollapse.training.minibatch import MiniBatchOptions, train_minibatch
-from skcollapse.training.optimizer import make_optimizer
-from skcollapse.training.problem import Problem
-from skcollapse.training.schedule import make_schedule
 
 N, Q, K = 48, 4, 3
+LOOP = {"solver": "sgd", "alpha": 1e-4, "max_iter": 3, "tol": 1e-4}
 PLAIN = {
-    "solver": "sgd",
     "batch_size": 16,
-    "max_iter": 3,
     "learning_rate_init": 0.1,
+    "learning_rate": "constant",
     "n_iter_no_change": 100,
 }
 
@@ -48,10 +54,18 @@ def network(dtype=torch.float64, **parameters):
     return MLPProjector(Q, (8,), K, generator=generator, **parameters).to(dtype)
 
 
-def train(module, rows, *, seed=0, trainer=None, extra=(), **options):
-    options = MiniBatchOptions(**{**PLAIN, **options}, trainer=trainer or Trainer())
-    generator = torch.Generator().manual_seed(seed)
-    return train_minibatch(module, rows, options, generator=generator, **dict(extra))
+def train(module, rows, *, trainer=None, problems=None, **options):
+    """Train any module by options of the loop, of the trainer, or a trainer itself."""
+    loop = {name: options.pop(name, value) for name, value in LOOP.items()}
+    trainer = clone(trainer or Trainer(), safe=False)
+    given = {**PLAIN, **options}
+    trainer.set_params(**given).check(loop["max_iter"])
+    return train_minibatch(
+        NetworkModule(module),
+        Problems(rows, **problems or {}),
+        MiniBatchOptions(**loop, trainer=trainer),
+        FitContext(torch.device("cpu"), np.random.RandomState(0)),
+    )
 
 
 def trained(trainer=None, rows=None, module=None, **options):
@@ -140,14 +154,13 @@ def test_held_out_rows_judge_the_average():
         rows,
         trainer=Trainer(ema_decay=0.5),
         max_iter=6,
-        extra={"validation": rows},
+        problems={"validation": rows},
     )
     with torch.no_grad():
         hits = module(rows.features).argmax(dim=1) == rows.y
     weight = 1 / rows.class_frequency[rows.y]
     balanced = float(weight[hits].sum() / weight.sum())
-    assert history.best_iter > 0
-    assert balanced == pytest.approx(history.validation_scores[history.best_iter - 1])
+    assert balanced == pytest.approx(max(history.validation_scores))
 
 
 @pytest.mark.parametrize("autocast", ["bfloat16", torch.bfloat16, "float16"])
@@ -209,14 +222,10 @@ def test_deterministic_algorithms_are_asked_for_and_given_back():
 
 
 def rates(learning_rate, n_epochs, steps, **trainer):
-    options = MiniBatchOptions(
-        solver="sgd",
-        learning_rate=learning_rate,
-        learning_rate_init=0.5,
-        max_iter=n_epochs,
-        trainer=Trainer(**trainer),
-    )
-    optimizer = make_optimizer(nn.Linear(2, 2), options)
+    trainer = Trainer(learning_rate=learning_rate, learning_rate_init=0.5, **trainer)
+    loop = {**LOOP, "max_iter": n_epochs}
+    options = MiniBatchOptions(**loop, trainer=trainer)
+    optimizer = make_optimizer(NetworkModule(nn.Linear(2, 2)), options)
     schedule = make_schedule(optimizer, options, steps)
     optimizer.step()
     rates = []
@@ -241,9 +250,11 @@ def test_a_cosine_after_a_warm_up():
 
 def test_the_extractor_has_a_rate_and_a_penalty_of_its_own():
     extractor, head = nn.Linear(3, 2), nn.Linear(2, 2)
-    trainer = Trainer(extractor_learning_rate=0.01, extractor_alpha=0.3)
-    options = MiniBatchOptions(alpha=0.1, learning_rate_init=0.5, trainer=trainer)
-    optimizer = make_optimizer(nn.Sequential(extractor, head), options, None, extractor)
+    trainer = Trainer(
+        learning_rate_init=0.5, extractor_learning_rate=0.01, extractor_alpha=0.3
+    )
+    options = MiniBatchOptions(**{**LOOP, "alpha": 0.1}, trainer=trainer)
+    optimizer = make_optimizer(NetworkModule(head, extractor=extractor), options)
     got = {
         id(p): (group["lr"], group["weight_decay"])
         for group in optimizer.param_groups
@@ -268,7 +279,7 @@ def test_the_prior_is_that_of_the_rows_drawn():
         ("balanced", np.ones(K)),
         ("square_root", np.sqrt(counts)),
     ):
-        prior = Draw(rows, sampler).objective.log_prior.exp()
+        prior = EpochSampler(rows, sampler).objective.log_prior.exp()
         np.testing.assert_allclose(prior, share / share.sum(), rtol=1e-6)
 
 
@@ -283,7 +294,7 @@ def test_the_loss_of_drawn_rows_is_that_of_their_classes(sampler):
     still = {"learning_rate_init": 1e-12, "max_iter": 400, "alpha": 0.0}
     still |= {"tol": 0.0, "n_iter_no_change": 400}
     history = train(module, rows, trainer=Trainer(sampler=sampler), **still)
-    draw = Draw(rows, sampler)
+    draw = EpochSampler(rows, sampler)
     heavy = torch.zeros(K, dtype=torch.float64).index_add_(0, rows.y, draw.weight)
     share = draw.order.probabilities * heavy / rows.y.bincount()
     with torch.no_grad():
@@ -301,14 +312,14 @@ def test_what_is_deferred_comes_later():
     plain = problem(CrossEntropy(logit_adjustment=1.0))
     weighted = replace(plain, sample_weight=1 / plain.class_frequency[plain.y])
     even = replace(plain, class_counts=torch.ones(K))
-    extra = {"undeferred": even}
+    problems = {"before_deferral": even}
     expected = trained(rows=problem(), learning_rate="constant")
     for sampler in (None, "balanced"):
         trainer = Trainer(deferred=3, sampler=sampler)
-        got = trained(trainer, weighted, extra=extra, learning_rate="constant")
+        got = trained(trainer, weighted, problems=problems, learning_rate="constant")
         torch.testing.assert_close(got, expected)
         later = trained(
-            trainer, weighted, extra=extra, learning_rate="constant", max_iter=4
+            trainer, weighted, problems=problems, learning_rate="constant", max_iter=4
         )
         never = trained(learning_rate="constant", max_iter=4)
         assert (later - never).abs().max() > 1e-3
@@ -322,12 +333,22 @@ def test_a_trainer_is_an_object_of_parameters():
     copied = clone(trainer).set_params(clip_norm=2.0)
     assert copied.get_params() == {**trainer.get_params(), "clip_norm": 2.0}
     assert repr(trainer) == "Trainer(ema_decay=0.9)"
-    trainer.check()
+    trainer.check(3)
 
 
 @pytest.mark.parametrize(
     "parameters",
     [
+        {"batch_size": 0},
+        {"batch_size": "all"},
+        {"learning_rate_init": 0.0},
+        {"learning_rate": "adaptive"},
+        {"momentum": 1.0},
+        {"early_stopping": "yes"},
+        {"validation_fraction": 0.0},
+        {"validation_fraction": 1.0},
+        {"n_iter_no_change": 0},
+        {"mixup_alpha": float("inf")},
         {"extractor_learning_rate": 0.0},
         {"extractor_alpha": -1.0},
         {"freeze_epochs": -1},
@@ -347,26 +368,84 @@ def test_a_trainer_is_an_object_of_parameters():
         {"refit": "ridge"},
         {"num_workers": -1},
         {"checkpoint_every": 0},
+        {"milestones": 3},
+        {"milestones": "12"},
     ],
     ids=str,
 )
 def test_bad_parameters_are_named(parameters):
     (name,) = parameters
-    with pytest.raises(ValueError, match=f"{name} must be .*; got "):
-        Trainer(**parameters).check()
+    with pytest.raises(ValueError, match=rf"^trainer: {name} must be .*; got .*\.$"):
+        Trainer(**parameters).check(9)
+
+
+@pytest.mark.parametrize("parameters", [{"augment": 3}, {"checkpoint": 3}], ids=str)
+def test_bad_types_are_named(parameters):
+    (name,) = parameters
+    with pytest.raises(TypeError, match=f"^trainer: {name} must be None or a .* got 3"):
+        Trainer(**parameters).check(9)
+
+
+def test_valid_parameters_pass():
+    Trainer(
+        batch_size=np.int64(8),
+        learning_rate_init=np.float32(0.1),
+        learning_rate="multi_step",
+        milestones=np.array([2, 3]),
+        autocast=torch.bfloat16,
+        checkpoint=Path("run"),
+        augment=np.tanh,
+        extractor_alpha=0,
+        ema_decay=0,
+        clip_norm=1,
+    ).check(9)
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("parameters", "message"),
     [
-        ({"warmup_epochs": 3}, "warmup_epochs=3 of the trainer must be less than"),
-        ({"milestones": (2,)}, "belong to learning_rate='multi_step'"),
+        ({"warmup_epochs": 3}, "warmup_epochs must be less than max_iter=3"),
+        (
+            {"warmup_epochs": 1, "learning_rate": "one_cycle"},
+            "warmup_epochs must be .* 0 for learning_rate='one_cycle'",
+        ),
+        ({"milestones": (2,)}, "milestones must be .* for learning_rate='multi_step'"),
+        ({"learning_rate": "multi_step"}, r"milestones must be .*; got \(\)"),
+        (
+            {"learning_rate": "multi_step", "milestones": (1,), "warmup_epochs": 1},
+            "milestones must be epochs after warmup_epochs=1",
+        ),
+        (
+            {"mixup_alpha": 1.0, "cutmix_alpha": 0.5},
+            "mixup_alpha must be 0 together with cutmix_alpha=0.5; got 1.0",
+        ),
     ],
 )
-def test_schedules_that_do_not_fit_are_named(options, message):
-    with pytest.raises(ValueError, match=message):
-        MiniBatchOptions(max_iter=3, trainer=Trainer(**options))
-    with pytest.raises(ValueError, match="belong to learning_rate='multi_step'"):
-        MiniBatchOptions(learning_rate="multi_step")
-    with pytest.raises(ValueError, match="exclude each other"):
-        MiniBatchOptions(mixup_alpha=1.0, trainer=Trainer(cutmix_alpha=1.0))
+def test_what_does_not_fit_together_is_named(parameters, message):
+    with pytest.raises(ValueError, match=f"^trainer: {message}"):
+        Trainer(**parameters).check(3)
+
+
+def test_what_would_be_ignored_is_named():
+    for name, value in {
+        "freeze_epochs": 1,
+        "warmup_epochs": 1,
+        "milestones": (2,),
+        "ema_decay": 0.9,
+        "deferred": 1,
+        "refit": "closed_form",
+        "checkpoint": "run",
+    }.items():
+        with pytest.raises(ValueError, match=rf"{name}=.* is for fit; partial_fit"):
+            Trainer(**{name: value}).check(3, one_epoch=True)
+    # One epoch has a constant rate, whatever the schedule of a fit.
+    Trainer(learning_rate="multi_step").check(3, one_epoch=True)
+    for name, value in {
+        "extractor_learning_rate": 0.1,
+        "extractor_alpha": 0.1,
+        "freeze_epochs": 1,
+        "refit": "lbfgs",
+        "augment": abs,
+    }.items():
+        with pytest.raises(ValueError, match=rf"{name}=.* needs an extractor and"):
+            Trainer(**{name: value}).check(3, trains_extractor=False)

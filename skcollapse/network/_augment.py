@@ -26,11 +26,6 @@ class RandomCropFlip:
         Mirror images left to right. Set it False for images such as digits, which a
         mirror makes others.
 
-    Raises
-    ------
-    ValueError
-        If ``padding`` is negative or not an integer.
-
     References
     ----------
     .. [1] He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR

@@ -25,13 +25,7 @@ _BATCH_SIZE = 256
 
 
 class EpochSampler:
-    """Draws which rows make an epoch, and knows what their loss is.
-
-    Parameters
-    ----------
-    problem : Problem
-    sampler : {"balanced", "square_root"} or None
-    """
+    """Draws which rows make an epoch, and knows what their loss is."""
 
     def __init__(self, problem: Problem, sampler: str | None):
         self.objective = Objective(problem)
@@ -53,17 +47,9 @@ class EpochSampler:
 
 
 class Epochs:
-    """Runs one epoch after the other.
+    """Runs one epoch after the other, from the state of an optimiser if there is one.
 
-    Parameters
-    ----------
-    module : NetworkModule
-    problems : Problems
-    options : MiniBatchOptions
-    optimizer : dict or None
-        State of an optimiser to go on from.
-    order_seed, mixup_seed : int
-        Apart from each other, so that mixup leaves the order of the rows the same.
+    There are two seeds, so that mixup leaves the order of the rows the same.
     """
 
     def __init__(
@@ -234,8 +220,8 @@ class Epochs:
             torch.cuda.empty_cache()
         warnings.warn(
             f"The device is out of memory: batches of {n_rows} rows are now computed "
-            f"in {self.n_parts} parts, whose gradients add up. Set batch_size of the "
-            f"trainer lower, or accumulate={self.n_parts}.",
+            f"in {self.n_parts} parts, whose gradients add up. Lower batch_size, or "
+            f"set trainer=Trainer(accumulate={self.n_parts}).",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -202,18 +202,8 @@ def _fitted(
 ) -> Fitted:
     """Return what training has led to, or would lead to if it ended here.
 
-    Parameters
-    ----------
-    outcome : tuple of NetworkModule and Course
-        In evaluation mode; the module is kept.
-    network : Network
-        As it was before.
-    context : FitContext
-        A copy of its random state is drawn from: to look along the way changes nothing.
-    training : Problem
-        The rows by which proxies are finalized.
-    calibration_rows : TrainingData or None
-        The rows that choose the temperature, if it is not 1.
+    The module, in evaluation mode, is kept; the network is that before. Training rows
+    finalize proxies, calibration rows choose the temperature, which is 1 without them.
     """
     module, course = outcome
     target = spec.target
@@ -228,6 +218,7 @@ def _fitted(
         project: Callable = projection
         if network.extractor is not None:
             project = partial(_project, module, context.device, network.dtype)
+        # A copy: to look along the way changes nothing.
         rng, unit = deepcopy(context.rng), spec.loss.unit_features
         temperature = fit_temperature(calibration_rows, project, target, unit, rng)
     module.cpu()
@@ -272,9 +263,9 @@ def _geometry_of(proxies: Proxies, spec: NetworkSpec) -> ClassGeometry:
         pairs = np.triu_indices(len(vectors), 1)
         first, second = (side[distances.argmin()] for side in pairs)
         raise ValueError(
-            f"The proxies of the classes {first} and {second}, in the order of the "
-            "labels, coincide. Lower learning_rate_init of the trainer, which is "
-            f"{spec.trainer.learning_rate_init}, or the weight of the term within "
-            f"classes: the loss is {spec.loss!r}."
+            f"The proxies of the classes {first} and {second} coincide, in the order "
+            "of the labels. Lower learning_rate_init, which is "
+            f"{spec.trainer.learning_rate_init}, in the Trainer, or the weight of the "
+            f"term within classes: the loss is {spec.loss!r}."
         )
     return ClassGeometry(vectors, vectors)

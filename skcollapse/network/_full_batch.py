@@ -40,13 +40,8 @@ def train_full_batch(
 
     Parameters
     ----------
-    module : torch.nn.Module
-        Maps (n, q) rows to (n, d). On the device and in the precision of the problem;
-        only parameters that require a gradient are trained.
-    problem : Problem
-    alpha : float
-        Strength of the L2 penalty α/2 ‖W‖² on weights, not on biases nor on the scales
-        and shifts of a normalisation.
+    module, problem, alpha
+        See :func:`train_minibatch`.
     max_iter : int
     tol : float
         Stop when no element of the gradient is larger.

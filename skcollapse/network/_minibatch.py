@@ -27,20 +27,11 @@ _DIVERGED = 1e6
 
 @dataclass(frozen=True)
 class MiniBatchOptions:
-    """How to train on mini-batches.
+    """How to train on mini-batches: by a solver, for ``max_iter`` epochs.
 
-    Parameters
-    ----------
-    solver : {"adamw", "sgd"}
-    alpha : float
-        Strength of the L2 penalty α/2 ‖W‖² on weights, not on biases nor on the scales
-        and shifts of a normalisation; for "adamw" the decoupled weight decay.
-    max_iter : int
-        Number of epochs.
-    tol : float
-        What an epoch must gain to count as progress.
-    trainer : Trainer
-        Everything else.
+    ``alpha`` is the strength of the L2 penalty α/2 ‖W‖² on weights, not on biases nor
+    on the scales and shifts of a normalisation; for "adamw" the decoupled weight decay.
+    An epoch must gain more than ``tol`` to count as progress.
     """
 
     solver: str
@@ -51,17 +42,11 @@ class MiniBatchOptions:
 
 
 class Problems(NamedTuple):
-    """What is minimised, and beside it.
+    """What is minimised, held-out rows, and what is minimised in the first epochs.
 
-    Parameters
-    ----------
-    training : Problem
-    validation : Problem or None
-        Held-out rows for early stopping by their balanced accuracy. The best weights
-        (parameters and buffers) are restored, however training ends. Without them,
-        training stops by its own loss and keeps the last weights.
-    before_deferral : Problem or None
-        The training rows with other weights or another prior, for the first epochs.
+    With held-out rows training stops by their balanced accuracy and restores the best
+    weights (parameters and buffers). Without them it stops by its own loss and keeps
+    the last ones.
     """
 
     training: Problem
@@ -91,8 +76,7 @@ def train_minibatch(
     module : NetworkModule
         Maps (b, ...) rows to (b, d). On the device and in the precision of the problem;
         only parameters that require a gradient are trained.
-    problems : Problems
-    options : MiniBatchOptions
+    problems, options
     context : FitContext
         Its random state draws the order of the rows, and the seeds of dropout and
         mixup. The outcome of an epoch is a copy of the module, with the weights that
@@ -117,10 +101,8 @@ def train_minibatch(
     """
     order_seed, dropout_seed, mixup_seed = draw_seeds(context.rng, 3)
     trainer = options.trainer
-    remedy = (
-        "; lower learning_rate_init of the trainer, which is "
-        f"{trainer.learning_rate_init}."
-    )
+    rate = trainer.learning_rate_init
+    remedy = f"; lower learning_rate_init, which is {rate}, in the Trainer."
     with (
         all_or_nothing(module),
         isolated_randomness(dropout_seed, problems.training.y.device),

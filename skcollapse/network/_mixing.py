@@ -15,11 +15,7 @@ class Mixup:
     twice: with the class of x and λ times its weight, and with the class of x' and
     1 − λ times the weight of that.
 
-    Parameters
-    ----------
-    alpha : float
-        λ is drawn from Beta(α, α); 0 does not mix.
-    seed : int
+    It is drawn from Beta(α, α); α = 0 does not mix.
 
     References
     ----------
@@ -72,13 +68,7 @@ class CutMix(Mixup):
     """
 
     def mix(self, x: Tensor, partner: Tensor, share: float) -> tuple[Tensor, float]:
-        """Return images with a box of their partners, and the share that is their own.
-
-        Raises
-        ------
-        ValueError
-            If x has no height and width.
-        """
+        """Return images with boxes of their partners, and the share that is theirs."""
         if x.ndim < 3:
             raise ValueError(
                 "cutmix needs images, of shape (n, c, h, w); got the shape "

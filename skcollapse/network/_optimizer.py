@@ -25,16 +25,10 @@ OPTIMIZERS = {"adamw": adamw, "sgd": sgd}
 
 
 def make_optimizer(module, options, state: dict | None = None) -> optim.Optimizer:
-    """Return the optimiser of the trainable parameters of a module.
+    """Return the optimiser of the trainable parameters of a `NetworkModule`.
 
-    Parameters
-    ----------
-    module : NetworkModule
-        Its extractor has a learning rate and a penalty of its own.
-    options : MiniBatchOptions
-    state : dict, optional
-        What `export_state` returned for an optimiser of the same module. The
-        hyperparameters are those of the options all the same.
+    Its extractor has a learning rate and a penalty of its own. A state is what
+    `export_state` returned for an optimiser of the same module.
     """
     extractor, trainer = module.extractor, options.trainer
     within = set() if extractor is None else {id(p) for p in extractor.parameters()}
@@ -82,11 +76,6 @@ def trainable(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]
 
     Matrices and kernels are penalised; vectors are biases, or the scales and shifts of
     a normalisation, and are not. Nor are proxies: only their directions count.
-
-    Raises
-    ------
-    ValueError
-        If no parameter of the module requires a gradient.
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
     if not parameters:

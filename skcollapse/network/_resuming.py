@@ -86,29 +86,14 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where a run leaves its state, how often, and by what to tell it from others.
-
-    Parameters
-    ----------
-    path : str or path-like
-    every : int
-        Epochs from one to the next.
-    fingerprint : dict of str to str
-        What the data and the parameters are, by name.
-    """
+    """Where a run leaves its state, after how many epochs, and how it is known."""
 
     path: str | PathLike[str]
     every: int
     fingerprint: dict[str, str]
 
     def resume(self, run: Run) -> bool:
-        """Go on from a checkpoint if there is one; return whether all is done.
-
-        Raises
-        ------
-        ValueError
-            If another run has left it.
-        """
+        """Go on from a checkpoint if there is one; return whether all is done."""
         found = read_checkpoint(self.path)
         if found is None:
             return False

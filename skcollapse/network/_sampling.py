@@ -15,18 +15,10 @@ SAMPLERS = {"square_root": 0.5, "balanced": 0.0}
 
 
 def class_probabilities(class_counts: Tensor, sampler: str) -> Tensor:
-    """Return how often rows of each class are drawn.
+    """Return how often rows of each of K classes are drawn, in float64.
 
-    Parameters
-    ----------
-    class_counts : tensor of shape (K,)
-    sampler : {"square_root", "balanced"}
-        The probability of a class of n rows is proportional to √n, or the same for all
-        classes that have rows.
-
-    Returns
-    -------
-    tensor of shape (K,), float64
+    The probability of a class of n rows is proportional to √n for "square_root", and
+    the same for all classes that have rows for "balanced".
 
     Examples
     --------
@@ -48,18 +40,6 @@ class EpochOrder:
     class by its probability, then any of its rows. Rare rows come often then and some
     of the frequent ones not at all. The prior of the rows drawn is that of the class
     probabilities: a loss that adjusts for another one adjusts twice.
-
-    Parameters
-    ----------
-    y : tensor of shape (n,), int64
-        Class indices in [0, K).
-    n_classes : int
-    sampler : {"balanced", "square_root"} or None, default=None
-
-    Raises
-    ------
-    ValueError
-        If there is no such sampler, or there are no rows.
 
     References
     ----------

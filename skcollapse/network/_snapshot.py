@@ -12,14 +12,9 @@ from torch import Tensor, nn
 class Course(NamedTuple):
     """The course of a training so far.
 
-    Parameters
-    ----------
-    loss_curve : list of float
-        The objective, which is the loss plus the penalty, after each iteration.
-    validation_scores : list of float or None
-        Balanced accuracy on held-out rows after each iteration, if there are any.
-    optimizer : dict or None
-        State of a mini-batch optimiser after its last step, on the CPU.
+    That is the objective, which is the loss plus the penalty, and the balanced accuracy
+    on held-out rows after each iteration; and the state of a mini-batch optimiser after
+    its last step, on the CPU.
     """
 
     loss_curve: list[float]

@@ -18,7 +18,6 @@ from skcollapse.projectors import MLPProjector
 from skcollapse.rows import DeviceRows, StreamedRows
 
 _PERCEPTRON = "perceptron"
-_KINDS = {MLPProjector: _PERCEPTRON, **{kind: name for name, kind in PROXIES.items()}}
 
 
 class NetworkModule(nn.Module):
@@ -135,11 +134,12 @@ def _store(module):
     """Return a module of this package as arrays, and anything else as it is."""
     # By exact type: a subclass may hold something else.
     kind = type(module)
-    if kind not in _KINDS:
+    names = {MLPProjector: _PERCEPTRON, **{k: name for name, k in PROXIES.items()}}
+    if kind not in names:
         return module
-    names = kind.hyperparameters if issubclass(kind, Proxies) else ("dropout",)
-    parameters = {name: getattr(module, name) for name in names}
-    return Stored(_KINDS[kind], _arrays(module.state_dict()), parameters)
+    parameters = ("dropout",) if kind is MLPProjector else kind.hyperparameters
+    parameters = {name: getattr(module, name) for name in parameters}
+    return Stored(names[kind], _arrays(module.state_dict()), parameters)
 
 
 def _restore(stored):

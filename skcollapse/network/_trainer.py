@@ -15,6 +15,7 @@ from skcollapse.network._schedule import SCHEDULES
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 # Solvers of a second stage: those that fit an affine map of features.
 REFITS = ("closed_form", "lbfgs_path", "lbfgs")
+# Parameters that are about several epochs.
 _FOR_FIT = (
     "freeze_epochs",
     "warmup_epochs",
@@ -24,6 +25,7 @@ _FOR_FIT = (
     "refit",
     "checkpoint",
 )
+# Parameters that are about an extractor that is trained.
 _FOR_EXTRACTORS = (
     "extractor_learning_rate",
     "extractor_alpha",
@@ -218,20 +220,18 @@ default="cosine"
         max_iter : int
             Number of epochs.
         trains_extractor : bool, default=True
-            Without an extractor that is trained, parameters about it are errors.
+            False makes parameters about an extractor that is trained errors.
         one_epoch : bool, default=False
-            For `partial_fit` parameters that are about several epochs are errors.
+            True, for `partial_fit`, makes parameters about several epochs errors.
         """
         _check_values(self)
         if self.mixup_alpha and self.cutmix_alpha:
-            raise _error(self, "mixup_alpha", "0 together with cutmix_alpha")
-        if one_epoch:
-            _check_unset(
-                self,
-                _FOR_FIT,
-                "is for fit; partial_fit trains for one epoch, with a constant "
-                "learning rate",
+            raise _error(
+                self, "mixup_alpha", f"0 together with cutmix_alpha={self.cutmix_alpha}"
             )
+        if one_epoch:
+            reason = "is for fit; partial_fit trains for one epoch, at a constant rate"
+            _check_unset(self, _FOR_FIT, reason)
         else:
             _check_schedule(self, max_iter)
         if not trains_extractor:
@@ -251,8 +251,9 @@ def _error(trainer, name, wanted, kind=ValueError):
 
 def _check_unset(trainer, names, reason):
     for name in names:
-        if getattr(trainer, name):
-            raise ValueError(f"trainer: {name}={getattr(trainer, name)!r} {reason}.")
+        value = getattr(trainer, name)
+        if len(value) if np.ndim(value) else value:
+            raise ValueError(f"trainer: {name}={value!r} {reason}.")
 
 
 def _check_values(trainer):
