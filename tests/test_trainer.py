@@ -10,6 +10,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
+from skcollapse import ETFClassifier
 from skcollapse.fitting import FitContext, Problem
 from skcollapse.losses import CrossEntropy
 from skcollapse.network import (
@@ -365,7 +366,6 @@ def test_a_trainer_is_an_object_of_parameters():
         {"accumulate": 0},
         {"accumulate": True},
         {"deferred": -2},
-        {"refit": "ridge"},
         {"num_workers": -1},
         {"checkpoint_every": 0},
         {"milestones": 3},
@@ -449,3 +449,11 @@ def test_what_would_be_ignored_is_named():
     }.items():
         with pytest.raises(ValueError, match=rf"{name}=.* needs an extractor and"):
             Trainer(**{name: value}).check(3, trains_extractor=False)
+
+
+def test_solvers_of_a_second_stage_are_those_of_affine_maps():
+    model = ETFClassifier(
+        extractor=nn.Flatten(), train_extractor=True, trainer=Trainer(refit="ridge")
+    )
+    with pytest.raises(ValueError, match=r"refit must be one of None, .* got 'ridge'"):
+        model.fit(np.zeros((4, 2)), [0, 1, 0, 1])

@@ -197,12 +197,12 @@ def _check_trainer(estimator, on_batches, one_epoch):
             f"{estimator.solver!r} with projector={estimator.projector!r} does not "
             "use. Choose solver='adamw' or 'sgd', or leave it None."
         )
-    trainer.check(estimator.max_iter)
+    trainer.check(
+        estimator.max_iter,
+        one_epoch=one_epoch,
+        trains_extractor=estimator.train_extractor,
+    )
     check_choice("trainer: refit", trainer.refit, (None, *SOLVERS))
-    if one_epoch:
-        _refuse(trainer, ONLY_IN_FIT, "is for fit; partial_fit trains for one epoch")
-    if not estimator.train_extractor:
-        _refuse(trainer, ONLY_TRAINED, "needs an extractor and train_extractor=True")
     if trainer.checkpoint is not None and not isinstance(
         estimator.random_state, int | np.integer
     ):
@@ -215,31 +215,6 @@ def _check_trainer(estimator, on_batches, one_epoch):
             "trainer: checkpoint and warm_start=True both say where to go on from: "
             "choose one."
         )
-
-
-# What is about several epochs, and what about an extractor.
-ONLY_IN_FIT = (
-    "freeze_epochs",
-    "warmup_epochs",
-    "milestones",
-    "ema_decay",
-    "deferred",
-    "refit",
-    "checkpoint",
-)
-ONLY_TRAINED = (
-    "augment",
-    "extractor_learning_rate",
-    "extractor_alpha",
-    "freeze_epochs",
-    "refit",
-)
-
-
-def _refuse(trainer, names, reason):
-    for name in names:
-        if getattr(trainer, name):
-            raise ValueError(f"trainer: {name}={getattr(trainer, name)!r} {reason}.")
 
 
 def _fingerprint(estimator):

@@ -22,12 +22,11 @@ from skcollapse.network._schedule import SCHEDULES, make_schedule
 from skcollapse.network._snapshot import Course
 from skcollapse.network._spec import NetworkSpec
 from skcollapse.network._state import Network, NetworkModule, Stored
-from skcollapse.network._trainer import REFITS, Trainer
+from skcollapse.network._trainer import Trainer
 
 __all__ = [
     "OPTIMIZERS",
     "PROXIES",
-    "REFITS",
     "SAMPLERS",
     "SCHEDULES",
     "Course",

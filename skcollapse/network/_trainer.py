@@ -13,8 +13,6 @@ from skcollapse.network._sampling import SAMPLERS
 from skcollapse.network._schedule import SCHEDULES
 
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-# Solvers of a second stage: those that fit an affine map of features.
-REFITS = ("closed_form", "lbfgs_path", "lbfgs")
 # Parameters that are about several epochs.
 _FOR_FIT = (
     "freeze_epochs",
@@ -117,8 +115,8 @@ default="cosine"
     deferred : int, default=0
         Epochs before class weights, logit adjustment and the sampler set in [1]_.
     refit : {None, "closed_form", "lbfgs_path", "lbfgs"}, default=None
-        After training, freeze the extractor and fit the projector anew by this solver
-        to the features of rows that are not augmented [2]_.
+        After training, freeze the extractor and fit the projector anew by this solver,
+        to the features of rows that are not augmented [2]_; for rare classes.
     deterministic : bool, default=False
         Use deterministic algorithms only: the same weights bit for bit. On CUDA torch
         wants the environment variable CUBLAS_WORKSPACE_CONFIG set for that.
@@ -220,7 +218,8 @@ default="cosine"
         max_iter : int
             Number of epochs.
         trains_extractor : bool, default=True
-            False makes parameters about an extractor that is trained errors.
+            False makes parameters about an extractor that is trained errors. Which
+            solvers can ``refit`` is for the classifiers to check.
         one_epoch : bool, default=False
             True, for `partial_fit`, makes parameters about several epochs errors.
         """
@@ -285,7 +284,6 @@ def _check_values(trainer):
         "learning_rate": SCHEDULES,
         "sampler": (None, *SAMPLERS),
         "autocast": (None, *_AUTOCAST, *_AUTOCAST.values()),
-        "refit": (None, *REFITS),
     }.items():
         check_choice(f"trainer: {name}", getattr(trainer, name), choices)
     milestones = trainer.milestones
