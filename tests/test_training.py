@@ -11,16 +11,21 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from threadpoolctl import threadpool_info
 
-from skcollapse._utils import parallel as _parallel
+from skcollapse._utils import parallel
 from skcollapse._utils.devices import resolve_device
+from skcollapse._utils.threads import limited_threads
+from skcollapse.fitting import NullProgress, Problem
+from skcollapse.linear import (
+    LBFGS,
+    ClosedForm,
+    LBFGSPath,
+    LinearObjective,
+    Strength,
+    lbfgs,
+    second_moment,
+)
 from skcollapse.losses import LOSSES, CrossEntropy, SquaredError
 from skcollapse.targets import ClassGeometry, seli, simplex_etf
-from skcollapse.training import linear_objective
-from skcollapse.training.lbfgs import lbfgs
-from skcollapse.training.linear import ClosedForm, EarlyStoppedPath, Penalised
-from skcollapse.training.linear_objective import LinearObjective, second_moment
-from skcollapse.training.problem import Problem
-from skcollapse._utils.threads import limited_threads
 
 K, Q = 4, 5
 COUNTS = np.array([30, 15, 8, 5])
@@ -49,6 +54,15 @@ def problem(loss="cross_entropy", *, weighted=False, target=None, dtype=torch.fl
 
 def objective_of(problem, ridge=0.1, alpha=0.0):
     return LinearObjective(problem, second_moment(problem), ridge, alpha)
+
+
+def solve(solver, problem, alpha, *, max_iter, tol):
+    """Return the maps and the losses that a solver leads to."""
+    return solver.solve(solver.prepare(problem, max_iter, tol), Strength(alpha))
+
+
+def minimise(objective, start, **options):
+    return lbfgs(objective, start, progress=NullProgress(), **options)
 
 
 def loss_at(problem, coef, intercept, alpha=0.0):
@@ -127,8 +141,8 @@ def test_objective_of_parts_is_that_of_the_whole(loss, threads, monkeypatch):
     whole = objective_of(rows)
     at = np.random.default_rng(0).normal(size=whole.shape).ravel()
     value, gradient = whole(at)
-    monkeypatch.setattr(linear_objective, "_ROWS_AT_ONCE", 7)
-    monkeypatch.setattr(_parallel, "_SMALL", 0)
+    monkeypatch.setattr("skcollapse.linear._objective._ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(parallel, "_SMALL", 0)
     torch.set_num_threads(threads)
     try:
         parts = objective_of(rows)(at)
@@ -176,12 +190,12 @@ def quadratic(hessian, solution):
 @pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
 def test_first_step_is_the_minimiser_where_the_curvature_is_the_identity(size):
     solution = size * np.random.default_rng(0).normal(size=6)
-    iterates, values, converged = lbfgs(
+    iterates, values, converged = minimise(
         quadratic(np.eye(6), solution), np.zeros(6), max_iter=1, tol=0.0
     )
     assert len(iterates) == len(values) == 1
     assert_allclose(iterates[0], solution, rtol=1e-8)
-    iterates, values, converged = lbfgs(
+    iterates, values, converged = minimise(
         quadratic(np.eye(6), solution), np.zeros(6), max_iter=9, tol=1e-6
     )
     assert converged
@@ -195,7 +209,7 @@ def test_path_leads_to_the_minimum(start):
     hessian, solution = root @ root.T + 0.1 * np.eye(8), rng.normal(size=8)
     objective = quadratic(hessian, solution)
     start = np.full(8, start)
-    iterates, values, converged = lbfgs(objective, start, max_iter=500, tol=1e-10)
+    iterates, values, converged = minimise(objective, start, max_iter=500, tol=1e-10)
     assert converged
     assert_allclose(iterates[-1], solution, atol=1e-6)
     assert_allclose(values, [objective(point)[0] for point in iterates], atol=1e-12)
@@ -206,8 +220,8 @@ def test_path_is_a_prefix_of_a_longer_path():
     rng = np.random.default_rng(0)
     root = rng.normal(size=(8, 8))
     objective = quadratic(root @ root.T + np.eye(8), rng.normal(size=8))
-    short, _, converged = lbfgs(objective, np.zeros(8), max_iter=3, tol=0.0)
-    longer, _, _ = lbfgs(objective, np.zeros(8), max_iter=6, tol=0.0)
+    short, _, converged = minimise(objective, np.zeros(8), max_iter=3, tol=0.0)
+    longer, _, _ = minimise(objective, np.zeros(8), max_iter=6, tol=0.0)
     assert not converged
     assert (len(short), len(longer)) == (3, 6)
     for first, second in zip(short, longer, strict=False):
@@ -216,7 +230,7 @@ def test_path_is_a_prefix_of_a_longer_path():
 
 def test_a_stationary_start_is_the_whole_path():
     start = np.ones(3)
-    iterates, values, converged = lbfgs(
+    iterates, values, converged = minimise(
         quadratic(np.eye(3), start), start, max_iter=5, tol=0.0
     )
     assert_array_equal(iterates, [start])
@@ -231,7 +245,7 @@ def test_a_stationary_start_is_the_whole_path():
 @pytest.mark.parametrize("alpha", [1e-3, 0.1])
 def test_penalised_cross_entropy_is_logistic_regression(weighted, alpha):
     rows = problem(weighted=weighted)
-    [fitted] = Penalised(rows, max_iter=500, tol=1e-8)(alpha)
+    [fitted], _ = solve(LBFGS(), rows, alpha, max_iter=500, tol=1e-8)
     scores = fitted(rows.features) @ rows.class_vectors.T
     X, y = rows.features.numpy(), rows.y.numpy()
     weight = rows.sample_weight.numpy() if weighted else np.ones(len(y))
@@ -247,7 +261,7 @@ def test_penalised_cross_entropy_is_logistic_regression(weighted, alpha):
 def test_penalised_finds_the_minimum_of_a_convex_loss(loss):
     rows = problem(loss, weighted=True, target=seli(COUNTS, random_state=0))
     alpha = 0.05
-    [fitted] = Penalised(rows, max_iter=500, tol=1e-8)(alpha)
+    [fitted], _ = solve(LBFGS(), rows, alpha, max_iter=500, tol=1e-8)
     shape = Q + 1, K - 1
 
     def plain(vector):
@@ -273,7 +287,7 @@ def test_penalised_finds_the_minimum_of_a_convex_loss(loss):
 
 def test_penalised_squared_error_is_ridge():
     rows = problem(SquaredError(weighting="sample"), weighted=True)
-    [fitted] = Penalised(rows, max_iter=100, tol=1e-10)(0.02)
+    [fitted], _ = solve(LBFGS(), rows, 0.02, max_iter=100, tol=1e-10)
     means = rows.target.means
     reference = Ridge(0.02, tol=1e-12).fit(
         rows.features.numpy(), means[rows.y], rows.weight.numpy()
@@ -283,40 +297,40 @@ def test_penalised_squared_error_is_ridge():
 
 
 def test_penalised_warns_before_it_has_converged():
-    solver = Penalised(problem(), max_iter=1, tol=1e-12)
     with pytest.warns(ConvergenceWarning, match=r"max_iter=1 .* Raise max_iter"):
-        solver(1e-6)
+        solve(LBFGS(), problem(), 1e-6, max_iter=1, tol=1e-12)
 
 
 @every_loss
-@pytest.mark.parametrize("solver", [Penalised, EarlyStoppedPath])
+@pytest.mark.parametrize("solver", [LBFGS(), LBFGSPath()], ids=str)
 # Distances are not smooth where a row is on its class vector: L-BFGS slows down.
 @pytest.mark.filterwarnings("ignore:L-BFGS stopped at max_iter")
 def test_loss_never_rises_along_a_path(loss, solver):
     rows = problem(loss)
-    solver = solver(rows, max_iter=200, tol=1e-3)
-    maps = solver(1e-2)
-    assert len(solver.loss_curve) >= len(maps)
-    assert (np.diff(solver.loss_curve) <= 1e-12).all()
+    maps, loss_curve = solve(solver, rows, 1e-2, max_iter=200, tol=1e-3)
+    assert len(loss_curve) >= len(maps)
+    assert (np.diff(loss_curve) <= 1e-12).all()
     # Directions are not penalised: it would shorten features for ever.
-    penalised = isinstance(solver, Penalised) and not rows.loss.unit_features
+    penalised = not solver.is_path and not rows.loss.unit_features
     alpha = 1e-2 if penalised else 0.0
-    assert_allclose(loss_at(rows, *maps[-1], alpha), solver.loss_curve[-1])
+    assert_allclose(loss_at(rows, *maps[-1], alpha), loss_curve[-1])
 
 
 def test_strong_regularisation_fits_directions_of_large_variance_first():
     rows = problem("logit_adjusted")
-    solver = EarlyStoppedPath(rows, max_iter=200, tol=0.0)
-    lengths = {a: float(solver(a)[0].coef.norm()) for a in solver.strengths}
-    ordered = [lengths[a] for a in sorted(solver.strengths, reverse=True)]
-    assert ordered == sorted(ordered)
+    solver = LBFGSPath()
+    prepared = solver.prepare(rows, 200, 0.0)
+    strengths = sorted(solver.alphas, reverse=True)
+    solutions = [solver.solve(prepared, strength) for strength in strengths]
+    lengths = [float(solution.maps[0].coef.norm()) for solution in solutions]
+    assert lengths == sorted(lengths)
 
 
 def test_early_stopped_path_goes_to_logistic_regression():
     rows = problem()
-    solver = EarlyStoppedPath(rows, max_iter=200, tol=0.0)
-    solver._length = 200
-    fitted = solver(1e-6)[-1]
+    solver = LBFGSPath()
+    prepared = solver.prepare(rows, 200, 0.0)
+    fitted = solver.solve(prepared, Strength(1e-6), n_maps=200).maps[-1]
     reference = LogisticRegression(C=1e10, tol=1e-12, max_iter=5000)
     reference.fit(rows.features.numpy(), rows.y.numpy())
     scores = fitted(rows.features) @ rows.class_vectors.T
@@ -334,8 +348,9 @@ def test_leave_one_out_is_what_fits_without_the_row_say(alpha, target):
     rows = problem(target=geometry)
     X, y = rows.features.numpy(), rows.y.numpy()
     weight = rows.balanced_weight
-    solver = ClosedForm(rows, max_iter=1, tol=0.0)
-    projected = solver.leave_one_out(rows.features, rows.y, weight)(alpha)
+    prepared = ClosedForm().prepare(rows, 1, 0.0)
+    without = ClosedForm().leave_one_out(prepared, rows.features, rows.y, weight)
+    projected = without(Strength(alpha))
     weight, means = weight.numpy(), rows.target.means
     penalty = alpha * np.trace(np.cov(X.T, aweights=weight, ddof=0))
     for i in range(0, len(y), 5):
@@ -349,8 +364,9 @@ def test_leave_one_out_of_a_row_that_decides_alone_is_finite():
     alone = torch.zeros_like(rows.features)
     alone[0, 0] = 1.0
     rows = Problem(alone, rows.y, None, rows.loss, rows.target)
-    solver = ClosedForm(rows, max_iter=1, tol=0.0)
-    projected = solver.leave_one_out(alone, rows.y, rows.balanced_weight)(1e-12)
+    prepared, weight = ClosedForm().prepare(rows, 1, 0.0), rows.balanced_weight
+    without = ClosedForm().leave_one_out(prepared, alone, rows.y, weight)
+    projected = without(Strength(1e-12))
     assert torch.isfinite(projected).all()
 
 
@@ -394,7 +410,7 @@ def test_devices():
 
 def test_cosine_logits_are_possible_too():
     rows = problem(CrossEntropy(scale=4.0))
-    [fitted] = Penalised(rows, max_iter=300, tol=1e-3)(1e-4)
+    [fitted], _ = solve(LBFGS(), rows, 1e-4, max_iter=300, tol=1e-3)
     cosines = torch.nn.functional.normalize(fitted(rows.features))
     scores = cosines @ rows.class_vectors.T
     assert (scores.argmax(dim=1) == rows.y).double().mean() > 0.6
