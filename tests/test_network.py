@@ -177,8 +177,8 @@ def test_proxies_that_coincide_are_named():
     )
     with pytest.raises(
         ValueError,
-        match=r"classes [01] and [12] coincide.* Lower learning_rate_init, which is "
-        r"1e-09.* term within classes: the loss is Hyper.*intra_weight=1",
+        match=r"classes [01] and [12] coincide.* Lower learning_rate_init of the "
+        r"trainer, which is 1e-09.* the loss is Hyper.*intra_weight=1",
     ):
         fitted(spec)
 

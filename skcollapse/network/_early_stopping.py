@@ -20,8 +20,7 @@ class TrainingLoss:
     """Stops when the training loss no longer falls by more than ``tol``."""
 
     scores: list[float] | None = None
-    best_values: dict[str, Tensor] = {}
-    _kept = ("n_idle", "best_loss")
+    _kept: tuple[str, ...] = ("n_idle", "best_loss")
 
     def __init__(self, options):
         self.tol = options.tol
@@ -37,6 +36,11 @@ class TrainingLoss:
         improved = loss < self.best_loss - self.tol
         self.best_loss = min(self.best_loss, loss)
         return improved
+
+    @property
+    def best_values(self) -> dict[str, Tensor]:
+        """The best weights by name, if they are not the last ones."""
+        return {}
 
     def keep_best(self, module: nn.Module) -> None:
         """Give a module the weights to keep: here the last ones, which it has."""
@@ -114,5 +118,5 @@ class HeldOut(TrainingLoss):
 
     @property
     def best_values(self) -> dict[str, Tensor]:
-        """The best weights by name."""
+        """The weights of the best score."""
         return self.best_weights.values

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -72,7 +72,7 @@ class Epochs:
         if trainer.deferred:
             self.first_sampler = EpochSampler(problems.before_deferral, None)
         if trainer.channels_last:
-            module.to(memory_format=torch.channels_last)
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward = torch.compile(module) if trainer.compile else module
         self.optimizer = make_optimizer(module, options, optimizer)
         self.schedule = make_schedule(self.optimizer, options, len(self.sizes))
@@ -84,14 +84,13 @@ class Epochs:
         self.freezable = [p for p in within if p.requires_grad]
         # On the CPU, so that every device sees the rows in the same order.
         self.generator = torch.Generator().manual_seed(order_seed)
-        if trainer.cutmix_alpha:
-            self.mixup = CutMix(trainer.cutmix_alpha, mixup_seed)
-        else:
-            self.mixup = Mixup(trainer.mixup_alpha, mixup_seed)
+        cuts = trainer.cutmix_alpha > 0
+        alpha = trainer.cutmix_alpha if cuts else trainer.mixup_alpha
+        self.mixup = (CutMix if cuts else Mixup)(alpha, mixup_seed)
         dtype = trainer.autocast_dtype
-        self.precision = nullcontext()
-        if dtype is not None:
-            self.precision = torch.autocast(self.device.type, dtype)
+        # Half precision only if it is asked for.
+        on, device = dtype is not None, self.device.type
+        self.precision = torch.autocast(device, dtype) if on else nullcontext()
         # Gradients too small for half precision are made larger for the way back.
         self.scaler = torch.amp.GradScaler(
             self.device.type, enabled=dtype is torch.float16
@@ -107,7 +106,7 @@ class Epochs:
         self.n_epochs = 0
 
     @property
-    def kept(self) -> NetworkModule:
+    def kept(self) -> nn.Module:
         """The module whose weights are those to keep."""
         return self.module if self.average is None else self.average.module
 

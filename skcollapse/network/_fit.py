@@ -264,8 +264,8 @@ def _geometry_of(proxies: Proxies, spec: NetworkSpec) -> ClassGeometry:
         first, second = (side[distances.argmin()] for side in pairs)
         raise ValueError(
             f"The proxies of the classes {first} and {second} coincide, in the order "
-            "of the labels. Lower learning_rate_init, which is "
-            f"{spec.trainer.learning_rate_init}, in the Trainer, or the weight of the "
-            f"term within classes: the loss is {spec.loss!r}."
+            "of the labels. Lower learning_rate_init of the trainer, which is "
+            f"{spec.trainer.learning_rate_init}, or the weight of the term within "
+            f"classes: the loss is {spec.loss!r}."
         )
     return ClassGeometry(vectors, vectors)

@@ -102,7 +102,7 @@ def train_minibatch(
     order_seed, dropout_seed, mixup_seed = draw_seeds(context.rng, 3)
     trainer = options.trainer
     rate = trainer.learning_rate_init
-    remedy = f"; lower learning_rate_init, which is {rate}, in the Trainer."
+    remedy = f"; lower learning_rate_init of the trainer, which is {rate}."
     with (
         all_or_nothing(module),
         isolated_randomness(dropout_seed, problems.training.y.device),
@@ -113,7 +113,7 @@ def train_minibatch(
             watch = TrainingLoss(options)
         else:
             watch = HeldOut(module, problems.validation, options)
-        loss_curve = []
+        loss_curve: list[float] = []
 
         def finish(module):
             """Give a module the weights to keep; return the course so far."""

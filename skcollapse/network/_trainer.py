@@ -240,7 +240,8 @@ default="cosine"
     @property
     def autocast_dtype(self) -> torch.dtype | None:
         """The torch dtype of mixed precision, or None."""
-        return _AUTOCAST.get(self.autocast, self.autocast)
+        name = self.autocast
+        return _AUTOCAST[name] if isinstance(name, str) else name
 
 
 def _error(trainer, name, wanted, kind=ValueError):
