@@ -46,8 +46,8 @@ class LBFGS(LinearSolver):
         """Return the minimum."""
         problem, moment, alpha = prepared.problem, prepared.moment, strength.alpha
         curvature = problem.loss.curvature(problem.class_vectors)
-        trace = float(moment.trace()) or 1.0
-        ridge = max(alpha / curvature, SMALLEST_RIDGE * trace)
+        trace = float(moment.trace())
+        ridge = max(alpha / curvature, SMALLEST_RIDGE * trace or 1.0)
         penalty = 0.0 if problem.loss.unit_features else alpha
         objective = LinearObjective(problem, moment, ridge, penalty)
 
@@ -56,7 +56,7 @@ class LBFGS(LinearSolver):
 
         iterates, losses, converged = lbfgs(
             objective,
-            start(problem, objective, ridge / trace),
+            start(problem, objective, ridge / (trace or 1.0)),
             max_iter=prepared.max_iter,
             tol=prepared.tol,
             progress=(progress or NO_PROGRESS).map(lambda state: solution(*state)),
