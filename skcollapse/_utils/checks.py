@@ -3,20 +3,26 @@
 Nothing here imports NumPy or torch, so that every room can use it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import wraps
-from math import inf, isfinite
+from math import inf
 from numbers import Integral, Real
-from typing import Any
+from sys import float_info
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def plain(value: Any) -> Any:
-    """Return a NumPy scalar as the Python number it stands for, for messages."""
-    return value.item() if getattr(value, "shape", None) == () else value
+    """Return a NumPy scalar as the Python number it stands for, and others as is."""
+    # Arrays and tensors without axes have that shape too, but can be written to.
+    without_axes = getattr(value, "shape", None) == ()
+    return value.item() if without_axes and not hasattr(value, "__setitem__") else value
 
 
 def is_auto(value: Any) -> bool:
-    """Return whether a parameter is "auto"; arrays are not compared element by element."""
+    """Return whether a parameter is "auto"; arrays are not compared by element."""
     return isinstance(value, str) and value == "auto"
 
 
@@ -25,61 +31,85 @@ def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
 
     True and 1 are different choices, and an array is none.
     """
-    choices = list(choices)
+    choices, seen = list(choices), plain(value)
     for choice in choices:
-        if value is choice or (type(value) is type(choice) and value == choice):
+        alike = type(seen) is type(choice) or isinstance(seen, str)
+        if seen is choice or (alike and seen == choice):
             return
     listed = ", ".join(map(repr, choices))
-    raise ValueError(f"{name} must be one of {listed}; got {plain(value)!r}.")
+    raise ValueError(f"{name} must be one of {listed}; got {seen!r}.")
 
 
-def check_number(
+def check_integer(
     name: str,
     value: Any,
-    low: float,
+    low: int,
     high: float = inf,
     *,
-    open_ends: str = "",
     also: tuple[Any, ...] = (),
-) -> float:
-    """Return a finite number as a float, or raise ValueError.
+    hint: str = "",
+) -> int:
+    """Return an integer as an int, or raise ValueError.
 
     Parameters
     ----------
     name : str
         The parameter, for the message.
     value : object
-    low, high : float
+    low, high : int
         Its bounds, which it may reach.
-    open_ends : {"", "low", "high", "both"}
-        The bounds that it may not reach.
     also : tuple
         Other values that are allowed, such as "auto" or None; they are for the caller
         to look for first, and are named in the message.
+    hint : str
+        A sentence for the end of the message: a reason or a remedy.
     """
-    return float(_checked(name, value, "a finite number", (low, high, open_ends), also))
+    seen = plain(value)
+    if _is(Integral, seen) and low <= seen <= high:
+        return int(seen)
+    must = f"an integer{_bounds(low, high)}{_others(also)}"
+    raise ValueError(f"{name} must be {must}; got {seen!r}.{hint and ' ' + hint}")
 
 
-def check_integer(
-    name: str, value: Any, low: int, high: float = inf, *, also: tuple[Any, ...] = ()
-) -> int:
-    """Return an integer as an int, or raise ValueError; see :func:`check_number`."""
-    return int(_checked(name, value, "an integer", (low, high, ""), also))
+def check_number(
+    name: str,
+    value: Any,
+    low: float = -inf,
+    high: float = inf,
+    *,
+    open_ends: str = "",
+    also: tuple[Any, ...] = (),
+) -> float:
+    """Return a finite number as a float, or raise ValueError; see `check_integer`.
+
+    `open_ends` are the bounds that it may not reach: "", "low", "high" or "both".
+    """
+    seen = plain(value)
+    # NaN is in no range, and numbers that no float holds are not either.
+    if _is(Real, seen) and -float_info.max <= seen <= float_info.max:
+        above = low < seen or (low == seen and open_ends not in ("low", "both"))
+        below = seen < high or (seen == high and open_ends not in ("high", "both"))
+        if above and below:
+            return float(seen)
+    must = f"a finite number{_bounds(low, high, open_ends)}{_others(also)}"
+    raise ValueError(f"{name} must be {must}; got {seen!r}.")
 
 
-def _checked(name, value, noun, bounds, also):
-    low, high, open_ends = bounds
-    kind = Integral if noun == "an integer" else Real
-    valid = isinstance(value, kind) and not isinstance(value, bool) and isfinite(value)
-    open_low, open_high = open_ends in ("low", "both"), open_ends in ("high", "both")
-    if valid and (low < value or (low == value and not open_low)):
-        if value < high or (value == high and not open_high):
-            return value
-    bound = f"greater than {low}" if open_low else f"at least {low}"
-    if high < inf:
-        bound += f" and less than {high}" if open_high else f" and at most {high}"
-    others = "".join(f", or {other!r}" for other in also)
-    raise ValueError(f"{name} must be {noun}, {bound}{others}; got {plain(value)!r}.")
+def _is(kind: type, seen: object) -> bool:
+    """Return whether something is a number of a kind; True and False are none."""
+    return isinstance(seen, kind) and not isinstance(seen, bool)
+
+
+def _bounds(low: float, high: float, open_ends: str = "") -> str:
+    """Return the bounds of a number in words, after a comma."""
+    least = "greater than" if open_ends in ("low", "both") else "at least"
+    most = "less than" if open_ends in ("high", "both") else "at most"
+    bounds = [f"{least} {low}"] * (low > -inf) + [f"{most} {high}"] * (high < inf)
+    return ", " + " and ".join(bounds) if bounds else ""
+
+
+def _others(also: tuple[Any, ...]) -> str:
+    return "".join(f", or {other!r}" for other in also)
 
 
 def check_one_label(y: Any) -> None:
@@ -94,11 +124,13 @@ def check_one_label(y: Any) -> None:
         )
 
 
-def unchanged_on_error(method):
+def unchanged_on_error(
+    method: Callable[Concatenate[Any, P], R],
+) -> Callable[Concatenate[Any, P], R]:
     """Let a method leave its estimator as it was if it fails or is interrupted."""
 
     @wraps(method)
-    def careful(estimator, *args, **kwargs):
+    def careful(estimator: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         before = dict(vars(estimator))
         try:
             return method(estimator, *args, **kwargs)
