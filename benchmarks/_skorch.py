@@ -15,7 +15,7 @@ class Projector(torch.nn.Module):
     def __init__(self, class_counts, n_features, target="etf"):
         super().__init__()
         torch.manual_seed(0)  # skorch has no seed of its own
-        vectors = TARGETS[target](np.asarray(class_counts), None, 0).classifier
+        vectors = TARGETS[target].build(np.asarray(class_counts), None, 0).classifier
         self.linear = torch.nn.Linear(n_features, vectors.shape[1])
         self.register_buffer("vectors", torch.as_tensor(vectors, dtype=torch.float32))
 
@@ -31,7 +31,7 @@ class Criterion(torch.nn.Module):
         super().__init__()
         counts = np.asarray(class_counts)
         self.loss = get_loss(loss)
-        geometry = TARGETS[target](counts, None, 0)
+        geometry = TARGETS[target].build(counts, None, 0)
         vectors = getattr(geometry, self.loss.vectors)
         self.register_buffer("vectors", torch.as_tensor(vectors, dtype=torch.float32))
         log_prior = np.log(counts / counts.sum())

@@ -1,5 +1,6 @@
 """Hyperspherical codes against published optima, closed forms and brute force."""
 
+import sys
 import time
 
 import numpy as np
@@ -10,15 +11,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime
 from scipy.spatial.distance import pdist
 
-from skcollapse.targets import (
-    _hyperspherical,
-    hyperspherical_code,
-    simplex_etf,
-)
-from skcollapse.targets._energies import GaussianLogDeterminant, RieszEnergy
-from skcollapse.targets._known_codes import symmetric_code
-from skcollapse.targets._max_min import sharpen
-from skcollapse.targets._starts import random_codes
+from skcollapse.targets import hyperspherical_code, simplex_etf
+
+# What the code is computed with, wherever it is kept.
+PARTS = sys.modules[hyperspherical_code.__module__]
+GaussianLogDeterminant, RieszEnergy = PARTS.GaussianLogDeterminant, PARTS.RieszEnergy
+symmetric_code, sharpen = PARTS.symmetric_code, PARTS.sharpen
 
 CRITERIA = ["mhe", "mhs", "mgd"]
 
@@ -93,6 +91,11 @@ def off_diagonal(code):
 
 def tangent_gradient(gradient, code):
     return gradient - np.sum(gradient * code, axis=1, keepdims=True) * code
+
+
+def random_codes(n_starts, n_classes, n_components, random_state):
+    codes = random_state.standard_normal((n_starts, n_classes, n_components))
+    return codes / np.linalg.norm(codes, axis=-1, keepdims=True)
 
 
 # Published optima
@@ -233,8 +236,8 @@ def test_simplex_where_there_is_room(criterion, surplus):
 
 @pytest.fixture
 def _search_at_random(monkeypatch):
-    monkeypatch.setattr(_hyperspherical, "is_known_optimum", lambda *_: False)
-    monkeypatch.setattr(_hyperspherical, "starts", random_codes)
+    monkeypatch.setattr(PARTS, "is_known_optimum", lambda *_: False)
+    monkeypatch.setattr(PARTS, "starts", random_codes)
 
 
 @pytest.mark.usefixtures("_search_at_random")
@@ -406,19 +409,24 @@ def test_known_codes_turn_without_changing_shape():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n_classes": 1}, "n_classes must be an integer of at least 2, got 1"),
-        ({"n_classes": 3.0}, r"n_classes must be an integer of at least 2, got 3\.0"),
-        ({"n_components": 0}, "n_components must be an integer of at least 1, got 0"),
-        ({"n_components": None}, "n_components must be an integer .* got None"),
-        ({"n_components": True}, "n_components must be an integer .* got True"),
-        ({"n_components": 1}, "n_components=1 has room for two classes, not for .*=5"),
-        ({"criterion": "mse"}, "criterion must be 'mhe', 'mhs' or 'mgd', got 'mse'"),
-        ({"criterion": None}, "criterion must be .*, got None"),
-        ({"s": -1}, "s must be a finite number of at least 0, got -1"),
-        ({"s": np.nan}, "s must be a finite number of at least 0, got nan"),
-        ({"s": "1"}, "s must be a finite number of at least 0, got '1'"),
-        ({"n_init": 0}, "n_init must be an integer of at least 1.* got 0"),
-        ({"n_init": "many"}, "n_init must be an integer of at least 1.* got 'many'"),
+        ({"n_classes": 1}, "n_classes must be an integer, at least 2; got 1"),
+        ({"n_classes": 3.0}, r"n_classes must be an integer, at least 2; got 3\.0"),
+        ({"n_components": 0}, "n_components must be an integer, at least 2; got 0"),
+        ({"n_components": None}, "n_components must be an integer.* got None"),
+        ({"n_components": True}, "n_components must be an integer.* got True"),
+        ({"n_components": 1}, "got 1. On a line there is room for two classes only"),
+        (
+            {"criterion": "mse"},
+            "criterion must be one of 'mhe', 'mhs', 'mgd'; got 'mse'",
+        ),
+        ({"criterion": None}, "criterion must be .*; got None"),
+        ({"criterion": np.array(["mhe"])}, "criterion must be .*; got array"),
+        ({"s": -1}, "s must be a finite number, at least 0; got -1"),
+        ({"s": np.float64("nan")}, "s must be a finite number, at least 0; got nan"),
+        ({"s": "1"}, "s must be a finite number, at least 0; got '1'"),
+        ({"n_init": 0}, "n_init must be an integer, at least 1, or 'auto'; got 0"),
+        ({"n_init": "many"}, "n_init must be an integer, at least 1, .* got 'many'"),
+        ({"n_init": np.arange(2)}, r"n_init must be an integer, .* got array\(\[0, 1"),
     ],
 )
 def test_bad_input(arguments, message):

@@ -4,17 +4,19 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.linalg import orth
+from scipy.linalg import hadamard, orth
 from scipy.stats import ortho_group
 from sklearn.exceptions import ConvergenceWarning
 
+from skcollapse._utils.checks import check_integer
 from skcollapse.targets import (
     TARGETS,
     ClassGeometry,
-    _ridge_path,
+    Target,
     nearest_etf,
     seli,
     simplex_etf,
@@ -41,51 +43,132 @@ def normalised_gram(vectors):
 # Every target
 
 
-@pytest.fixture(params=TARGETS, name="build")
-def fixture_build(request):
-    return TARGETS[request.param]
-
-
 COUNTS = [[3, 3], [50, 7], [100, 100, 10, 10], [512.5, 64.0, 8.0, 2.0, 1.0, 0.25]]
+various_counts = pytest.mark.parametrize("counts", COUNTS, ids=len)
 
 
-@pytest.mark.parametrize("counts", COUNTS, ids=len)
-@pytest.mark.parametrize("surplus", [0, 3])
-def test_every_target_is_a_centred_geometry(build, counts, surplus):
-    shape = len(counts), len(counts) - 1 + surplus
-    geometry = build(counts, shape[1], 0)
-    assert isinstance(geometry, ClassGeometry)
-    for vectors in geometry:
-        assert vectors.shape == shape
-        assert vectors.dtype == np.float64
-        assert_allclose(vectors.sum(axis=0), 0, atol=1e-12 * np.abs(vectors).max())
+class TargetSuite:
+    """What a target promises and declares; a subclass has the fixture `target`."""
+
+    @various_counts
+    @pytest.mark.parametrize("surplus", [0, 3])
+    def test_shapes(self, target, counts, surplus):
+        shape = len(counts), target.min_components(len(counts)) + surplus
+        geometry = target.build(counts, shape[1], 0)
+        assert isinstance(geometry, ClassGeometry)
+        for vectors in geometry:
+            assert vectors.shape == shape
+            assert vectors.dtype == np.float64
+
+    @various_counts
+    def test_class_vectors_sum_to_zero_if_declared(self, target, counts):
+        if target.centred:
+            for vectors in target.build(counts, None, 0):
+                largest = np.abs(vectors).max()
+                assert_allclose(vectors.sum(axis=0), 0, atol=1e-12 * largest)
+
+    @various_counts
+    def test_own_means_are_classified(self, target, counts):
+        geometry = target.build(counts, None, 0)
+        assert geometry.classifier.shape[1] >= target.min_components(len(counts))
+        best = np.argmax(geometry.scores(geometry.means), axis=1)
+        assert_array_equal(best, range(len(counts)))
+
+    def test_reproducible(self, target):
+        build = target.build
+        first, again, other = (build([5, 3, 2], 4, seed) for seed in (1, 1, 2))
+        assert_array_equal(first, again)
+        assert np.abs(first.classifier - other.classifier).max() > 1e-3
+        state = np.random.RandomState(1)
+        assert_array_equal(build([5, 3, 2], 4, state), first)
+        assert np.abs(build([5, 3, 2], 4, state).means - first.means).max() > 1e-3
+
+    def test_turns_without_changing_shape(self, target):
+        pair = target.build([5, 3, 2], 2, 1), target.build([5, 3, 2], 6, 2)
+        for one, two in zip(*pair, strict=True):
+            assert_allclose(one @ one.T, two @ two.T, atol=1e-13)
+
+    def test_order_of_the_classes(self, target):
+        counts, order = np.array([9.0, 4.0, 1.0, 2.0]), [2, 0, 3, 1]
+        pair = target.build(counts, None, 0), target.build(counts[order], None, 0)
+        if target.assignable:
+            # Nothing but the number of classes matters: any order is as good.
+            assert_array_equal(*pair)
+            return
+        for one, two in zip(*pair, strict=True):
+            assert_allclose(
+                (one @ one.T)[np.ix_(order, order)], two @ two.T, atol=1e-13
+            )
+
+    @pytest.mark.parametrize("n_classes", [2, 3, 4, 7])
+    def test_fewest_dimensions(self, target, n_classes):
+        fewest = target.min_components(n_classes)
+        assert target.build([1] * n_classes, fewest, 0).means.shape[1] == fewest
+        message = (
+            f"n_components must be an integer, at least {fewest}.* got {fewest - 1}"
+        )
+        with pytest.raises(ValueError, match=message):
+            target.build([1] * n_classes, fewest - 1, 0)
+
+    @pytest.mark.parametrize("n_components", [0, 4.0, "4", True, np.nan, np.ones(2)])
+    def test_dimensions_are_a_whole_number(self, target, n_components):
+        with pytest.raises(
+            ValueError, match=r"^n_components must be an integer, at least"
+        ):
+            target.build([1] * 5, n_components, 0)
 
 
-@pytest.mark.parametrize("counts", COUNTS, ids=len)
-def test_every_target_classifies_its_own_means(build, counts):
-    classifier, means = build(counts, None, 0)
-    assert_array_equal(np.argmax(classifier @ means.T, axis=0), range(len(counts)))
+class TestTargets(TargetSuite):
+    @pytest.fixture(params=TARGETS)
+    def target(self, request):
+        return TARGETS[request.param]
 
 
-def test_every_target_is_reproducible(build):
-    first, again, other = (build([5, 3, 2], 4, seed) for seed in (1, 1, 2))
-    assert_array_equal(first, again)
-    assert np.abs(first.classifier - other.classifier).max() > 1e-3
-    state = np.random.RandomState(1)
-    assert_array_equal(build([5, 3, 2], 4, state), first)
-    assert np.abs(build([5, 3, 2], 4, state).means - first.means).max() > 1e-3
+class EquiangularBasisVectors(Target):
+    """Unit vectors of which no two are closer than the axes and Hadamard's rows."""
+
+    assignable = True
+    centred = False
+
+    def min_components(self, n_classes):
+        return 2 ** max(1, int(np.ceil(np.log2(n_classes / 2))))
+
+    def build(self, class_counts, n_components=None, random_state=None):
+        size = self.min_components(len(class_counts))
+        if n_components is None:
+            n_components = size
+        n_components = check_integer("n_components", n_components, size)
+        axes, turn = np.eye(size, n_components), ortho_group(n_components, random_state)
+        code = np.vstack([axes, hadamard(size) / np.sqrt(size) @ axes])
+        vectors = code[: len(class_counts)] @ turn.rvs()
+        return ClassGeometry(classifier=vectors, means=vectors)
 
 
-def test_every_target_turns_without_changing_shape(build):
-    for one, two in zip(build([5, 3, 2], 2, 1), build([5, 3, 2], 6, 2), strict=True):
-        assert_allclose(one @ one.T, two @ two.T, atol=1e-13)
+class TestTargetOfOnesOwn(TargetSuite):
+    @pytest.fixture
+    def target(self, monkeypatch):
+        monkeypatch.setitem(TARGETS, "equiangular", EquiangularBasisVectors())
+        return TARGETS["equiangular"]
+
+    @pytest.mark.parametrize("n_classes", [3, 8, 13])
+    def test_angles(self, target, n_classes):
+        vectors = target.build([1] * n_classes, random_state=0).classifier
+        off_diagonal = cosines(vectors) - np.eye(n_classes)
+        bound = target.min_components(n_classes) ** -0.5
+        assert np.abs(off_diagonal).max() < bound + 1e-12
 
 
-def test_every_target_follows_the_order_of_the_classes(build):
-    counts, order = np.array([9.0, 4.0, 1.0, 2.0]), [2, 0, 3, 1]
-    plain, permuted = build(counts, None, 0), build(counts[order], None, 0)
-    for one, two in zip(plain, permuted, strict=True):
-        assert_allclose((one @ one.T)[np.ix_(order, order)], two @ two.T, atol=1e-13)
+@pytest.mark.parametrize("module", [np, torch], ids=["numpy", "torch"])
+def test_products_of_a_geometry(module):
+    rng = np.random.RandomState(0)
+    parts = [*seli([9, 4, 1], 5), rng.randn(7, 5), rng.randn(7, 3)]
+    asarray = module.asarray if module is np else torch.as_tensor
+    classifier, means, h, g = map(asarray, parts)
+    geometry = ClassGeometry(classifier, means)
+    assert_allclose(geometry.scores(h), parts[2] @ parts[0].T)
+    assert_allclose(geometry.pull(g), parts[3] @ parts[0])
+    # The one is the transpose of the other.
+    assert_allclose((geometry.scores(h) * g).sum(), (h * geometry.pull(g)).sum())
 
 
 # Simplex ETF
@@ -140,7 +223,7 @@ def etf_peak(n_classes):
 
 @pytest.mark.parametrize("n_classes", [1, 0, 2.5, "3", True, None])
 def test_etf_number_of_classes(n_classes):
-    message = f"n_classes must be an integer of at least 2, got {n_classes!r}"
+    message = f"n_classes must be an integer, at least 2; got {n_classes!r}"
     with pytest.raises(ValueError, match=message):
         simplex_etf(n_classes)
 
@@ -148,20 +231,16 @@ def test_etf_number_of_classes(n_classes):
 @pytest.mark.parametrize("n_components", [3, 0, 4.0, "4", True])
 @pytest.mark.parametrize("target", ["etf", "seli"])
 def test_dimension_too_small(n_components, target):
-    message = rf"n_components .* n_classes - 1 = 4, got {n_components!r}.*Pass None"
+    message = (
+        f"n_components must be an integer, at least 4, or None; got {n_components!r}. "
+        "Fewer than n_classes - 1 dimensions cannot hold 5 .* Pass None"
+    )
     with pytest.raises(ValueError, match=message):
-        TARGETS[target]([1] * 5, n_components, 0)
-
-
-@pytest.mark.parametrize("n_components", [0, 4.0, "4", True])
-def test_every_target_wants_a_whole_number_of_dimensions(n_components, build):
-    message = rf"n_components must be an integer .* got {n_components!r}"
-    with pytest.raises(ValueError, match=message):
-        build([1] * 5, n_components, 0)
+        TARGETS[target].build([1] * 5, n_components, 0)
 
 
 def test_hyperspherical_target_in_fewer_dimensions():
-    geometry = TARGETS["hyperspherical"]([9, 4, 2, 1, 1], 2, 0)
+    geometry = TARGETS["hyperspherical"].build([9, 4, 2, 1, 1], 2, 0)
     assert geometry.classifier.shape == (5, 2)
     assert_array_equal(*geometry)
     nearest = np.sort(cosines(geometry.means), axis=1)[:, -2]
@@ -408,15 +487,15 @@ def test_ridge_beyond_which_nothing_remains():
         assert np.abs(vectors).max() > 0
 
 
-def test_ridge_warns_when_stopped_early(monkeypatch):
-    monkeypatch.setattr(_ridge_path, "_MAX_ITER", 1)
-    with pytest.warns(ConvergenceWarning, match=r"ridge=0\.1 is less accurate"):
-        seli([100, 20, 3, 1], ridge=0.1)
+def test_ridge_warns_when_stopped_early():
+    with pytest.warns(ConvergenceWarning, match="ridge=1e-15 is less accurate"):
+        seli([1e12, 1, 1], ridge=1e-15)
 
 
-@pytest.mark.parametrize("ridge", [-1.0, np.nan, np.inf, None, "0.1"])
+@pytest.mark.parametrize("ridge", [-1.0, np.nan, np.inf, None, "0.1", True])
 def test_ridge_must_be_a_number(ridge):
-    with pytest.raises(ValueError, match="ridge must be a finite number of at least 0"):
+    message = f"ridge must be a finite number, at least 0; got {ridge!r}"
+    with pytest.raises(ValueError, match=message):
         seli([2, 1], ridge=ridge)
 
 
@@ -430,6 +509,8 @@ def test_ridge_must_be_a_number(ridge):
         ([3], r"at least two class sizes, got an array of shape \(1,\)"),
         (7, r"at least two class sizes, got an array of shape \(\)"),
         ([[1, 2], [3, 4]], r"got an array of shape \(2, 2\)"),
+        (["a", "b"], "class_counts must be an array of numbers: could not convert"),
+        ([1, [2, 3]], "class_counts must be an array of numbers"),
     ],
 )
 def test_seli_counts(counts, message):
@@ -513,6 +594,7 @@ def test_nearest_etf_of_collapsed_means(rank):
         (np.ones(3), r"at least two classes, got an array of shape \(3,\)"),
         ([[1, 2], [np.nan, 0]], "row 1 is not. Leave out"),
         ([[np.inf, 2], [1, 0]], "row 0 is not"),
+        ([["a"], ["b"]], "means must be an array of numbers"),
     ],
 )
 def test_nearest_etf_input(means, message):

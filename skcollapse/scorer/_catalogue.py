@@ -86,7 +86,9 @@ class Subject:
             return self.etf_distance
         if self.target == "seli":
             return measures.seli_distance(self.arrangement, self.counts)
-        geometry = TARGETS[self.target](self.counts, None, np.random.RandomState(0))
+        geometry = TARGETS[self.target].build(
+            self.counts, None, np.random.RandomState(0)
+        )
         return measures.target_distance(self.arrangement, geometry.means)
 
 

@@ -1,8 +1,12 @@
 """Which class gets which vector of a fixed code."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import quadratic_assignment
 from sklearn.utils import check_random_state
+
+from skcollapse._utils.types import Seed
+from skcollapse.targets._frames import as_numbers, check_finite_rows, check_vectors
 
 # What the search for an assignment may spend: classes over all starts, and starts.
 _CLASSES = 2000
@@ -11,7 +15,7 @@ _STARTS = 20
 _GAIN = 1e-10
 
 
-def class_similarity(means):
+def class_similarity(means: ArrayLike) -> np.ndarray:
     r"""Compute how similar classes are, from their means.
 
     The cosines of the centred means,
@@ -47,13 +51,7 @@ def class_similarity(means):
            [ 0., -1.,  1.,  0.],
            [-1.,  0.,  0.,  1.]])
     """
-    means = np.asarray(means, dtype=np.float64)
-    if means.ndim != 2 or len(means) < 2:
-        raise ValueError(
-            "means must hold one row for each of at least two classes, got an array "
-            f"of shape {means.shape}."
-        )
-    _check_finite(means, "means", "Leave out the classes without samples.")
+    means = check_vectors("means", means, "Leave out the classes without samples.")
     centred = means - means.mean(axis=0)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
     # What is left of a mean at the centre is rounding, without a direction.
@@ -64,34 +62,19 @@ def class_similarity(means):
     return unit @ unit.T
 
 
-def _check_finite(values, name, advice):
-    finite = np.isfinite(values).all(axis=1)
-    if not finite.all():
-        raise ValueError(
-            f"{name} must be finite, but row {np.argmin(finite)} is not. {advice}"
-        )
-
-
-def _check(code, similarity):
-    """Return both as float64, or raise."""
-    code = np.asarray(code, dtype=np.float64)
-    if code.ndim != 2 or len(code) < 2:
-        raise ValueError(
-            "code must hold one row for each of at least two classes, got an array of "
-            f"shape {code.shape}."
-        )
-    _check_finite(code, "code", "Use the rows of hyperspherical_code.")
-    similarity = np.asarray(similarity, dtype=np.float64)
+def _check_similarity(similarity: ArrayLike, code: np.ndarray) -> np.ndarray:
+    """Return the similarity of the classes of a code in float64, or raise."""
+    similarity = as_numbers("similarity", similarity)
     if similarity.shape != (len(code), len(code)):
         raise ValueError(
             f"similarity must have the shape {(len(code), len(code))}, one row and "
             f"column for each row of code, got {similarity.shape}."
         )
-    _check_finite(similarity, "similarity", "Use 0 where nothing is known.")
-    return code, similarity
+    check_finite_rows("similarity", similarity, "Use 0 where nothing is known.")
+    return similarity
 
 
-def _swap(gram, similarity, order):
+def _swap(gram: np.ndarray, similarity: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Exchange pairs of vectors while the best exchange improves the match.
 
     SciPy has such a method too, which evaluates one exchange at a time in O(K^2). Here
@@ -115,7 +98,9 @@ def _swap(gram, similarity, order):
         product[:, swapped] = product[:, back]
 
 
-def assign_code(code, similarity, *, random_state=None):
+def assign_code(
+    code: ArrayLike, similarity: ArrayLike, *, random_state: Seed = None
+) -> np.ndarray:
     r"""Reorder the rows of a code so that similar classes sit close together.
 
     In fewer than :math:`K - 1` dimensions the vectors of a code are not all at the same
@@ -175,29 +160,25 @@ def assign_code(code, similarity, *, random_state=None):
     >>> (assigned @ assigned.T).round(3)[[0, 1], [3, 2]]
     array([0.866, 0.866])
     """
-    code, similarity = _check(code, similarity)
-    random_state = check_random_state(random_state)
-    similarity = (similarity + similarity.T) / 2
-    gram = code @ code.T
-    np.fill_diagonal(similarity, 0)
+    vectors = check_vectors("code", code, "Use the rows of hyperspherical_code.")
+    similar = _check_similarity(similarity, vectors)
+    similar = (similar + similar.T) / 2
+    gram = vectors @ vectors.T
+    np.fill_diagonal(similar, 0)
     np.fill_diagonal(gram, 0)
-    n_classes = len(code)
+    n_classes = len(vectors)
     orders = [np.arange(n_classes)]
     # Equal weights everywhere are a good start for most codes, and a saddle point for
     # those whose vectors look all alike. SciPy wants a generator.
-    rng = np.random.default_rng(random_state.randint(2**31))
+    rng = np.random.default_rng(check_random_state(random_state).randint(2**31))
     starts = ["barycenter"] + ["randomized"] * min(_CLASSES // n_classes, _STARTS)
     for start in starts:
-        match = quadratic_assignment(
-            similarity,
-            gram,
-            method="faq",
-            options={"maximize": True, "P0": start, "rng": rng},
-        )
-        orders.append(match.col_ind)
-    orders = [_swap(gram, similarity, order) for order in orders]
-    matches = [np.sum(similarity * gram[np.ix_(order, order)]) for order in orders]
+        options = {"maximize": True, "P0": start, "rng": rng}
+        found = quadratic_assignment(similar, gram, method="faq", options=options)
+        orders.append(found.col_ind)
+    orders = [_swap(gram, similar, order) for order in orders]
+    matches = [np.sum(similar * gram[np.ix_(order, order)]) for order in orders]
     # The first that is the best, or as good as but for rounding: the given order is.
-    rounding = _GAIN * n_classes * np.abs(similarity).max()
+    rounding = _GAIN * n_classes * np.abs(similar).max()
     best = np.flatnonzero(max(matches) - matches <= rounding)[0]
-    return code[orders[best]]
+    return vectors[orders[best]]

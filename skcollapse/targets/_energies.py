@@ -6,6 +6,8 @@ by the cosine of each pair. Arrays may have leading dimensions, one matrix for e
 start.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.linalg import cholesky
 from scipy.linalg.lapack import dpotri
@@ -18,7 +20,7 @@ _SMALLEST_LOG = -300.0
 _JITTER = 1e-12
 
 
-def _empty_diagonal(matrices):
+def _empty_diagonal(matrices: np.ndarray) -> np.ndarray:
     """Set the diagonals to zero, in place."""
     index = np.arange(matrices.shape[-1])
     matrices[..., index, index] = 0
@@ -33,10 +35,10 @@ class RieszEnergy:
     tends to the logarithm of the inverse smallest distance, without overflow.
     """
 
-    def __init__(self, s):
+    def __init__(self, s: float) -> None:
         self.s = s
 
-    def _squares(self, cosines):
+    def _squares(self, cosines: np.ndarray) -> np.ndarray:
         """Squared distances; infinite ones on the diagonal are no pairs."""
         squares = -2 * cosines
         squares += 2
@@ -45,7 +47,7 @@ class RieszEnergy:
         squares[..., index, index] = np.inf
         return squares
 
-    def _pull(self, squares):
+    def _pull(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Value, and twice the share of each pair in the mean of the powers."""
         n_pairs = squares.shape[-1] * (squares.shape[-1] - 1)
         closest = squares.min((-2, -1), keepdims=True)
@@ -74,23 +76,23 @@ class RieszEnergy:
         value -= 0.5 * np.log(closest)
         return value[..., 0, 0], share
 
-    def value(self, cosines):
+    def value(self, cosines: np.ndarray) -> np.ndarray:
         """Return the energy of each matrix of cosines."""
         return self._pull(self._squares(cosines))[0]
 
-    def value_and_slope(self, cosines):
+    def value_and_slope(self, cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the energy and its derivative by the cosine of each pair."""
         squares = self._squares(cosines)
         value, share = self._pull(squares)
         share /= squares
         return value, share
 
-    def slope_change(self, cosines):
+    def slope_change(self, cosines: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         """Return a function from a change of the cosines to that of the slopes."""
         squares = self._squares(cosines)
         slope = self._pull(squares)[1] / squares
 
-        def change(cosine_change):
+        def change(cosine_change: np.ndarray) -> np.ndarray:
             relative = cosine_change / squares
             # Each pair counts twice in a sum over the matrix.
             common = self.s * np.sum(slope * cosine_change) / 2
@@ -106,10 +108,10 @@ class GaussianLogDeterminant:
               G_{ij} = \exp(-\varepsilon^2 \lVert x_i - x_j \rVert^2).
     """
 
-    def __init__(self, epsilon):
+    def __init__(self, epsilon: float) -> None:
         self.rate = 2 * epsilon**2
 
-    def _solve(self, cosines):
+    def _solve(self, cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return kernel matrices, their inverses and the energies."""
         kernel = np.exp(self.rate * (cosines - 1))
         index = np.arange(cosines.shape[-1])
@@ -123,23 +125,23 @@ class GaussianLogDeterminant:
             inverse[start] = np.tril(lower) + np.tril(lower, -1).T
         return kernel, inverse, value
 
-    def value(self, cosines):
+    def value(self, cosines: np.ndarray) -> np.ndarray:
         """Return the energy of each matrix of cosines."""
         return self._solve(cosines)[2]
 
-    def value_and_slope(self, cosines):
+    def value_and_slope(self, cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the energy and its derivative by the cosine of each pair."""
         kernel, inverse, value = self._solve(cosines)
         factor = -2 * self.rate / cosines.shape[-1]
         return value, _empty_diagonal(factor * kernel * inverse)
 
-    def slope_change(self, cosines):
+    def slope_change(self, cosines: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         """Return a function from a change of the cosines to that of the slopes."""
         kernel, inverse, _ = self._solve(cosines)
         factor = -2 * self.rate / cosines.shape[-1]
         kernel_slope = _empty_diagonal(self.rate * kernel)
 
-        def change(cosine_change):
+        def change(cosine_change: np.ndarray) -> np.ndarray:
             kernel_change = kernel_slope * cosine_change
             inverse_change = -inverse @ kernel_change @ inverse
             return _empty_diagonal(
@@ -147,3 +149,6 @@ class GaussianLogDeterminant:
             )
 
         return change
+
+
+Energy = RieszEnergy | GaussianLogDeterminant

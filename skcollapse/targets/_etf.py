@@ -3,15 +3,19 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skcollapse.targets._frames import (
-    centred_frame,
-    check_n_classes,
-    check_n_components,
-)
+from skcollapse._utils.checks import check_integer
+from skcollapse._utils.types import Counts, Seed
+from skcollapse.targets._frames import centred_frame, check_n_components
 from skcollapse.targets._geometry import ClassGeometry
+from skcollapse.targets._target import Target
 
 
-def simplex_etf(n_classes, n_components=None, *, random_state=None):
+def simplex_etf(
+    n_classes: int,
+    n_components: int | None = None,
+    *,
+    random_state: Seed = None,
+) -> np.ndarray:
     r"""Draw a randomly turned simplex equiangular tight frame (ETF).
 
     The rows are :math:`\sqrt{K/(K-1)}\, (I - \mathbf{1}\mathbf{1}^\top\!/K)\, U^\top`
@@ -64,14 +68,22 @@ def simplex_etf(n_classes, n_components=None, *, random_state=None):
            [-0.5,  1. , -0.5],
            [-0.5, -0.5,  1. ]])
     """
-    n_classes = check_n_classes(n_classes)
+    n_classes = check_integer("n_classes", n_classes, 2)
     n_components = check_n_components(n_components, n_classes)
     etf = centred_frame(n_classes, n_components, check_random_state(random_state))
     etf *= np.sqrt(n_classes / (n_classes - 1))
     return etf
 
 
-def build(class_counts, n_components, random_state):
-    """Return the ETF as the target "etf": class vectors and class means coincide."""
-    etf = simplex_etf(len(class_counts), n_components, random_state=random_state)
-    return ClassGeometry(classifier=etf, means=etf)
+class SimplexETF(Target):
+    """The target "etf", of which class vectors and class means coincide."""
+
+    def build(
+        self,
+        class_counts: Counts,
+        n_components: int | None = None,
+        random_state: Seed = None,
+    ) -> ClassGeometry:
+        """Return the ETF; the class sizes do not matter."""
+        etf = simplex_etf(len(class_counts), n_components, random_state=random_state)
+        return ClassGeometry(classifier=etf, means=etf)

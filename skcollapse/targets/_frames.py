@@ -5,41 +5,58 @@ that exchanges the first axis and the constant direction passes between the two
 descriptions in O(K d), without a K x K basis.
 """
 
-from numbers import Integral
-
 import numpy as np
+from numpy.random import RandomState
+from numpy.typing import ArrayLike
 from scipy.linalg import qr
 
-
-def check_n_classes(n_classes):
-    """Return `n_classes` as an int, or raise unless it is a whole number above 1."""
-    valid = isinstance(n_classes, Integral) and not isinstance(n_classes, bool)
-    if not valid or n_classes < 2:
-        raise ValueError(
-            f"n_classes must be an integer of at least 2, got {n_classes!r}."
-        )
-    return int(n_classes)
+from skcollapse._utils.checks import check_integer
 
 
-def check_n_components(n_components, n_classes):
-    """Return the dimension of the class vectors; None is the smallest that holds them.
-
-    Raises ValueError below ``n_classes - 1``.
-    """
+def check_n_components(n_components: int | None, n_classes: int) -> int:
+    """Return the dimension of the class vectors; None is the smallest, K - 1."""
     if n_components is None:
         return n_classes - 1
-    valid = isinstance(n_components, Integral) and not isinstance(n_components, bool)
-    if not valid or n_components < n_classes - 1:
+    return check_integer(
+        "n_components",
+        n_components,
+        n_classes - 1,
+        also=(None,),
+        hint=f"Fewer than n_classes - 1 dimensions cannot hold {n_classes} equiangular "
+        "class vectors. Pass None for the smallest possible value.",
+    )
+
+
+def as_numbers(name: str, values: ArrayLike) -> np.ndarray:
+    """Return an array in float64, or raise if something in it is no number."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers: {error}.") from error
+
+
+def check_vectors(name: str, values: ArrayLike, advice: str) -> np.ndarray:
+    """Return finite vectors of at least two classes in float64, or raise."""
+    vectors = as_numbers(name, values)
+    if vectors.ndim != 2 or len(vectors) < 2:
         raise ValueError(
-            f"n_components must be an integer of at least n_classes - 1 = "
-            f"{n_classes - 1}, got {n_components!r}: fewer dimensions cannot hold "
-            f"{n_classes} equiangular class vectors. Pass None for the smallest "
-            "possible value."
+            f"{name} must hold one row for each of at least two classes, got an array "
+            f"of shape {vectors.shape}."
         )
-    return int(n_components)
+    check_finite_rows(name, vectors, advice)
+    return vectors
 
 
-def _reflect(rows):
+def check_finite_rows(name: str, matrix: np.ndarray, advice: str) -> None:
+    """Raise if a row of a matrix holds NaN or infinity."""
+    finite = np.isfinite(matrix).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"{name} must be finite, but row {np.argmin(finite)} is not. {advice}"
+        )
+
+
+def _reflect(rows: np.ndarray) -> np.ndarray:
     """Exchange, in place, the first axis and the constant direction among the rows."""
     root = np.sqrt(len(rows))
     # I - 2 v v^T / |v|^2 with v = e_1 - 1/sqrt(K), applied as a rank-one update.
@@ -49,19 +66,19 @@ def _reflect(rows):
     return rows
 
 
-def from_coordinates(coordinates):
+def from_coordinates(coordinates: np.ndarray) -> np.ndarray:
     """Map (K - 1, d) coordinates isometrically to (K, d) rows that sum to zero."""
     rows = np.zeros((len(coordinates) + 1, coordinates.shape[1]))
     rows[1:] = coordinates
     return _reflect(rows)
 
 
-def to_coordinates(rows):
+def to_coordinates(rows: np.ndarray) -> np.ndarray:
     """Map (K, d) rows to the (K - 1, d) coordinates of their centred part."""
     return _reflect(np.array(rows, dtype=np.float64))[1:]
 
 
-def haar_frame(n_rows, n_components, random_state):
+def haar_frame(n_rows: int, n_components: int, random_state: RandomState) -> np.ndarray:
     """Draw orthonormal rows, Haar-uniformly."""
     gaussian = random_state.standard_normal((n_rows, n_components))
     # The transpose is in the column order of LAPACK: the factorisation overwrites it.
@@ -73,7 +90,9 @@ def haar_frame(n_rows, n_components, random_state):
     return frame.T
 
 
-def centred_frame(n_classes, n_components, random_state):
+def centred_frame(
+    n_classes: int, n_components: int, random_state: RandomState
+) -> np.ndarray:
     """Draw F of shape (K, d) with F F^T = I - 11^T/K, Haar-uniformly.
 
     Every target is a K x K matrix times such a frame, so equal seeds give targets

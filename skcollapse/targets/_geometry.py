@@ -23,10 +23,18 @@ class ClassGeometry(NamedTuple):
     >>> import numpy as np
     >>> from skcollapse.targets import ClassGeometry
     >>> geometry = ClassGeometry(classifier=np.eye(2), means=2 * np.eye(2))
-    >>> geometry.classifier @ geometry.means.T
+    >>> geometry.scores(geometry.means)
     array([[2., 0.],
            [0., 2.]])
     """
 
     classifier: np.ndarray
     means: np.ndarray
+
+    def scores(self, h: np.ndarray) -> np.ndarray:
+        """Return the (n, n_classes) scores of (n, n_components) features."""
+        return h @ self.classifier.T
+
+    def pull(self, g: np.ndarray) -> np.ndarray:
+        """Return the (n, n_components) gradient of features, given that of scores."""
+        return g @ self.classifier

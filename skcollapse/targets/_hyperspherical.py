@@ -1,19 +1,20 @@
 """Maximally uniform codes on the sphere, for any number of classes and dimensions."""
 
-from numbers import Integral, Real
-
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skcollapse.targets._energies import GaussianLogDeterminant, RieszEnergy
+from skcollapse._utils.checks import check_choice, check_integer, check_number, is_auto
+from skcollapse._utils.types import Counts, Seed
+from skcollapse.targets._energies import Energy, GaussianLogDeterminant, RieszEnergy
 from skcollapse.targets._etf import simplex_etf
-from skcollapse.targets._frames import check_n_classes, haar_frame
+from skcollapse.targets._frames import haar_frame
 from skcollapse.targets._geometry import ClassGeometry
 from skcollapse.targets._known_codes import is_known_optimum, symmetric_code
 from skcollapse.targets._lbfgs import minimise
 from skcollapse.targets._max_min import sharpen
 from skcollapse.targets._sphere import cosines_of
 from skcollapse.targets._starts import starts
+from skcollapse.targets._target import Target
 from skcollapse.targets._trust_region import polish
 
 # What "auto" spends: pairs of classes over all starts, and the number of starts.
@@ -37,42 +38,19 @@ _POLISH_EXPONENTS = [4.0**power for power in range(6, 11)]
 _MAX_VARIABLES = 300
 
 
-def _check(n_classes, n_components, criterion, s, n_init):
-    """Return the sizes as ints, `s` as a float and `n_init` as an int, or raise."""
-    n_classes = check_n_classes(n_classes)
-    for name, value in (("n_components", n_components), ("n_init", n_init)):
-        if name == "n_init" and value == "auto":
-            continue
-        valid = isinstance(value, Integral) and not isinstance(value, bool)
-        if not valid or value < 1:
-            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
-    if n_components == 1 and n_classes > 2:
-        raise ValueError(
-            f"n_components=1 has room for two classes, not for n_classes={n_classes}. "
-            "Use at least 2."
-        )
-    if criterion not in ("mhe", "mhs", "mgd"):
-        raise ValueError(f"criterion must be 'mhe', 'mhs' or 'mgd', got {criterion!r}.")
-    if not (isinstance(s, Real) and np.isfinite(s) and s >= 0):
-        raise ValueError(f"s must be a finite number of at least 0, got {s!r}.")
-    if n_init == "auto":
-        n_init = int(np.clip(_AUTO_PAIRS // n_classes**2, 1, _AUTO_STARTS))
-    return n_classes, int(n_components), float(s), int(n_init)
-
-
-def _spacing(n_classes, n_components):
+def _spacing(n_classes: int, n_components: int) -> float:
     """Return the distance between neighbours, up to a constant factor."""
     return n_classes ** (-1 / (n_components - 1))
 
 
-def _best_few(codes, values):
+def _best_few(codes: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return the codes with the least values, the best of those that almost agree."""
     order = np.argsort(values, kind="stable")
     _, first = np.unique(values[order].round(5), return_index=True)
     return codes[order[first[:_N_POLISHED]]]
 
 
-def _least_energy(energy, codes):
+def _least_energy(energy: Energy, codes: np.ndarray) -> np.ndarray:
     n_classes, n_components = codes.shape[1:]
     codes, values = minimise(
         energy,
@@ -87,14 +65,14 @@ def _least_energy(energy, codes):
     return codes[energy.value(cosines_of(codes)).argmin()]
 
 
-def _largest_cosine(codes):
+def _largest_cosine(codes: np.ndarray) -> np.ndarray:
     cosines = cosines_of(codes)
     index = np.arange(codes.shape[-2])
     cosines[..., index, index] = -1
     return cosines.max((-2, -1))
 
 
-def _anneal(codes, exponent):
+def _anneal(codes: np.ndarray, exponent: float) -> tuple[np.ndarray, np.ndarray]:
     """Raise the exponent of the Riesz energy; return codes and their last energies."""
     step = _spacing(*codes.shape[1:])
     while exponent <= _SEARCH_EXPONENT:
@@ -109,7 +87,7 @@ def _anneal(codes, exponent):
     return codes, values
 
 
-def _largest_separation(codes):
+def _largest_separation(codes: np.ndarray) -> np.ndarray:
     n_classes, n_components = codes.shape[1:]
     groups = len(_FIRST_EXPONENTS)
     annealed = [
@@ -128,14 +106,20 @@ def _largest_separation(codes):
     return codes[_largest_cosine(codes).argmin()]
 
 
-def _gaussian_epsilon(n_classes, n_components):
+def _gaussian_epsilon(n_classes: int, n_components: int) -> float:
     """Return the rate of the kernel, of the order of the inverse spacing."""
     return max(1.0, 1 / (4 * _spacing(n_classes, n_components)))
 
 
 def hyperspherical_code(
-    n_classes, n_components, *, criterion="mhe", s=1.0, n_init="auto", random_state=None
-):
+    n_classes: int,
+    n_components: int,
+    *,
+    criterion: str = "mhe",
+    s: float = 1.0,
+    n_init: int | str = "auto",
+    random_state: Seed = None,
+) -> np.ndarray:
     r"""Compute unit vectors that are as uniform on the sphere as can be found.
 
     In fewer than :math:`K - 1` dimensions there is no simplex ETF. What takes its
@@ -225,16 +209,24 @@ def hyperspherical_code(
     >>> round(float(np.degrees(np.arccos(cosines.max()))), 4)
     77.8695
     """
-    n_classes, n_components, s, n_init = _check(
-        n_classes, n_components, criterion, s, n_init
-    )
-    random_state = check_random_state(random_state)
+    n_classes = check_integer("n_classes", n_classes, 2)
+    least, hint = 1, ""
+    if n_classes > 2:
+        least, hint = 2, "On a line there is room for two classes only."
+    n_components = check_integer("n_components", n_components, least, hint=hint)
+    check_choice("criterion", criterion, ("mhe", "mhs", "mgd"))
+    s = check_number("s", s, 0)
+    if is_auto(n_init):
+        n_starts = int(np.clip(_AUTO_PAIRS // n_classes**2, 1, _AUTO_STARTS))
+    else:
+        n_starts = check_integer("n_init", n_init, 1, also=("auto",))
+    rng = check_random_state(random_state)
     if n_classes <= n_components + 1:
-        return simplex_etf(n_classes, n_components, random_state=random_state)
-    turn = haar_frame(n_components, n_components, random_state)
+        return simplex_etf(n_classes, n_components, random_state=rng)
+    turn = haar_frame(n_components, n_components, rng)
     if is_known_optimum(n_classes, n_components, criterion):
         return symmetric_code(n_classes, n_components) @ turn
-    codes = starts(n_init, n_classes, n_components, random_state)
+    codes = starts(n_starts, n_classes, n_components, rng)
     if criterion == "mhs":
         code = _largest_separation(codes)
     elif criterion == "mhe":
@@ -246,12 +238,24 @@ def hyperspherical_code(
     return code / np.linalg.norm(code, axis=1, keepdims=True)
 
 
-def build(class_counts, n_components, random_state):
-    """Return the code of least Riesz energy as the target "hyperspherical".
+class HypersphericalCode(Target):
+    """The target "hyperspherical", of which class vectors and class means coincide."""
 
-    Class vectors and class means coincide. Without `n_components` it is the simplex.
-    """
-    n_classes = len(class_counts)
-    n_components = n_classes - 1 if n_components is None else n_components
-    code = hyperspherical_code(n_classes, n_components, random_state=random_state)
-    return ClassGeometry(classifier=code, means=code)
+    assignable = True
+    centred = False
+
+    def min_components(self, n_classes: int) -> int:
+        """Return 2, or 1 for two classes."""
+        return min(n_classes - 1, 2)
+
+    def build(
+        self,
+        class_counts: Counts,
+        n_components: int | None = None,
+        random_state: Seed = None,
+    ) -> ClassGeometry:
+        """Return the code of least Riesz energy, by default in K - 1 dimensions."""
+        n_classes = len(class_counts)
+        n_components = n_classes - 1 if n_components is None else n_components
+        code = hyperspherical_code(n_classes, n_components, random_state=random_state)
+        return ClassGeometry(classifier=code, means=code)

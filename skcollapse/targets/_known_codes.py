@@ -16,6 +16,7 @@ minimum distance alone, so are sets of mutually orthogonal simplices (K <= 2d) [
    code", J. Combin. Theory Ser. A 116 (2009). arXiv:0708.3947.
 """
 
+from collections.abc import Callable
 from functools import partial
 from itertools import permutations, product
 
@@ -28,18 +29,18 @@ _GOLDEN = (1 + np.sqrt(5)) / 2
 _SIGNS = list(product([-1, 1], repeat=2))
 
 
-def polygon(n_classes):
+def _polygon(n_classes: int) -> np.ndarray:
     """Return the regular polygon in the plane."""
     angles = 2 * np.pi / n_classes * np.arange(n_classes)
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def _simplex(n_classes):
+def _simplex(n_classes: int) -> np.ndarray:
     simplex = from_coordinates(np.eye(n_classes - 1))
     return simplex * np.sqrt(n_classes / (n_classes - 1))
 
 
-def orthogonal_simplices(n_classes, n_components):
+def _orthogonal_simplices(n_classes: int, n_components: int) -> np.ndarray:
     """Return K <= 2d unit vectors with no positive cosine, d + 2 <= K.
 
     They are simplices in K - d mutually orthogonal subspaces of dimensions as equal as
@@ -51,7 +52,7 @@ def orthogonal_simplices(n_classes, n_components):
     return block_diag(*(_simplex(size) for size in sizes))
 
 
-def _icosahedron():
+def _icosahedron() -> np.ndarray:
     corners = [
         np.roll([0, one, two * _GOLDEN], shift)
         for shift in range(3)
@@ -60,14 +61,14 @@ def _icosahedron():
     return np.array(corners) / np.sqrt(1 + _GOLDEN**2)
 
 
-def _cell_24():
+def _cell_24() -> np.ndarray:
     """Return the roots of D4: all signs and places of two ones."""
     roots = [np.roll((a, b, 0, 0), shift) for shift in range(4) for a, b in _SIGNS]
     roots += [np.roll((a, 0, b, 0), shift) for shift in range(2) for a, b in _SIGNS]
     return np.array(roots) / np.sqrt(2)
 
 
-def _cell_600():
+def _cell_600() -> np.ndarray:
     """Return the icosians: 8 + 16 + 96 unit quaternions."""
     even = [p for p in permutations(range(4)) if np.linalg.det(np.eye(4)[list(p)]) > 0]
     icosians = [
@@ -80,7 +81,7 @@ def _cell_600():
     return np.vstack([axes, halves, icosians])
 
 
-def _e8_kissing(n_components):
+def _e8_kissing(n_components: int) -> np.ndarray:
     """Return the roots of E8 or, in lower dimensions, the nearest to one of the last.
 
     240 points in 8 dimensions, 56 in 7, 27 in 6, 16 in 5 and 10 in 4.
@@ -104,7 +105,7 @@ def _e8_kissing(n_components):
     return points
 
 
-_UNIVERSAL = {
+_UNIVERSAL: dict[tuple[int, int], Callable[[], np.ndarray]] = {
     (12, 3): _icosahedron,
     (120, 4): _cell_600,
     (240, 8): partial(_e8_kissing, 8),
@@ -112,26 +113,23 @@ _UNIVERSAL = {
     (27, 6): partial(_e8_kissing, 6),
     (16, 5): partial(_e8_kissing, 5),
 }
-_FARTHEST = {
+_FARTHEST: dict[tuple[int, int], Callable[[], np.ndarray]] = {
     (24, 4): _cell_24,
     (10, 4): partial(_e8_kissing, 4),
 }
 
 
-def symmetric_code(n_classes, n_components):
-    """Return a highly symmetric code of this size, or None.
-
-    With more points than ``n_components + 1``.
-    """
+def symmetric_code(n_classes: int, n_components: int) -> np.ndarray | None:
+    """Return a highly symmetric code of more than d + 1 points, or None."""
     if n_components == 2:
-        return polygon(n_classes)
+        return _polygon(n_classes)
     if n_classes <= 2 * n_components:
-        return orthogonal_simplices(n_classes, n_components)
+        return _orthogonal_simplices(n_classes, n_components)
     code = (_UNIVERSAL | _FARTHEST).get((n_classes, n_components))
-    return code and code()
+    return code() if code else None
 
 
-def is_known_optimum(n_classes, n_components, criterion):
+def is_known_optimum(n_classes: int, n_components: int, criterion: str) -> bool:
     """Whether `symmetric_code` is the optimum, by a proof in the literature."""
     size = n_classes, n_components
     universal = n_components == 2 or n_classes == 2 * n_components or size in _UNIVERSAL

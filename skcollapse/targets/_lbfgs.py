@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skcollapse.targets._energies import Energy
 from skcollapse.targets._sphere import (
     dot,
     retract,
@@ -18,17 +19,22 @@ _NOISE = 1e-14
 # Cosine of step and change of gradient below which a pair shows no curvature.
 _FLAT = 1e-10
 
+# Step, change of the gradient and inverse curvature, for each start.
+Pairs = list[tuple[np.ndarray, ...]]
 
-def _longest(vectors):
+
+def _longest(vectors: np.ndarray) -> np.ndarray:
     """Length of the longest row, for each start."""
     return np.sqrt(row_dot(vectors, vectors).max(-1))
 
 
-def _scaled(factors, vectors):
+def _scaled(factors: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     return factors[:, None, None] * vectors
 
 
-def _direction(points, gradient, memory):
+def _direction(
+    points: np.ndarray, gradient: np.ndarray, memory: Pairs
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the L-BFGS direction by the two-loop recursion.
 
     The memory is kept in ambient coordinates, of which the projection of the result
@@ -54,7 +60,14 @@ def _direction(points, gradient, memory):
     return direction, slope
 
 
-def _line_search(energy, points, value, direction, slope, length):
+def _line_search(
+    energy: Energy,
+    points: np.ndarray,
+    value: np.ndarray,
+    direction: np.ndarray,
+    slope: np.ndarray,
+    length: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Shorten steps until each lowers its energy enough; those that never do are zero.
 
     Returns the length of the steps, and points, energies and gradients after them.
@@ -83,24 +96,14 @@ def _line_search(energy, points, value, direction, slope, length):
     return length, new_points, new_value, new_gradient
 
 
-def minimise(energy, points, *, max_iter, tol, first_step):
+def minimise(
+    energy: Energy, points: np.ndarray, *, max_iter: int, tol: float, first_step: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Minimise the energy of every start, on the product of spheres.
 
-    Parameters
-    ----------
-    energy : RieszEnergy or GaussianLogDeterminant
-    points : ndarray of shape (n_starts, n_classes, n_components)
-    max_iter : int
-    tol : float
-        A start has converged once none of its rows has a gradient longer than this,
-        relative to ``1 / n_classes``.
-    first_step : float
-        How far the first step moves a point, at most; a later one, four times that.
-
-    Returns
-    -------
-    points : ndarray of shape (n_starts, n_classes, n_components)
-    values : ndarray of shape (n_starts,)
+    Returns codes and their energies. A start has converged once none of its rows has a
+    gradient longer than `tol`, relative to ``1 / n_classes``. The first step moves no
+    point farther than `first_step`, and a later one not farther than four times that.
     """
     n_classes = points.shape[1]
     value, gradient = value_and_gradient(energy, points)
@@ -108,7 +111,7 @@ def minimise(energy, points, *, max_iter, tol, first_step):
     alive = np.arange(len(points))
     length = np.ones(len(points))
     limit = first_step
-    memory = []
+    memory: Pairs = []
     for _ in range(max_iter):
         going = _longest(gradient) * n_classes > tol
         going &= length > 0

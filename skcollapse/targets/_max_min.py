@@ -13,7 +13,7 @@ _NO_GAIN = 1e-6
 _SMALLEST_RADIUS = 1e-9
 
 
-def _tangent_bases(points):
+def _tangent_bases(points: np.ndarray) -> np.ndarray:
     """Return orthonormal bases of the tangent spaces, of shape (K, d, d - 1).
 
     The Householder reflection that takes the last axis to a point takes the others to a
@@ -28,14 +28,16 @@ def _tangent_bases(points):
     return np.eye(n_components)[:, :-1] - outer
 
 
-def _pair_cosines(points, others):
+def _pair_cosines(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return the cosines of points and others, but for those of the same index."""
     cosines = points @ others.T
     np.fill_diagonal(cosines, -1)
     return cosines
 
 
-def _linear_program(points, cosines, radius):
+def _linear_program(
+    points: np.ndarray, cosines: np.ndarray, radius: float
+) -> tuple[np.ndarray, float, np.ndarray]:
     """Find the best tangent step in a box, as far as distances are linear in it.
 
     Returns the step, the fall of the largest cosine that it promises, and which points
@@ -89,24 +91,14 @@ def _linear_program(points, cosines, radius):
     return radius * step, -radius * solution.x[-1], needed
 
 
-def sharpen(points):
+def sharpen(points: np.ndarray) -> np.ndarray:
     """Maximise the minimum distance locally, by a sequence of linear programs.
 
     Each program maximises, within a small box of tangent steps, the smallest distance
     as linearised at the points; its active constraints are the contacts of the code.
     These fix a local maximum to first order, but for points without a contact that
     matters ("rattlers"), so that the steps converge quadratically, as Newton steps on
-    the contacts would. Rattlers stay where they are.
-
-    Parameters
-    ----------
-    points : ndarray of shape (n_classes, n_components)
-        A code near a local maximum.
-
-    Returns
-    -------
-    points : ndarray of shape (n_classes, n_components)
-        A code with no smaller minimum distance.
+    the contacts would. Rattlers stay where they are. The minimum distance never falls.
     """
     cosines = _pair_cosines(points, points)
     radius = 0.01 * np.sqrt(2 - 2 * cosines.max())

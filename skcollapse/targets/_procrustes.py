@@ -1,35 +1,13 @@
 """The simplex ETF closest to given class means."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import svd
 
-from skcollapse.targets._frames import from_coordinates, to_coordinates
+from skcollapse.targets._frames import check_vectors, from_coordinates, to_coordinates
 
 
-def _check_means(means):
-    """Return `means` as float64, or raise unless an ETF of its shape exists."""
-    means = np.asarray(means, dtype=np.float64)
-    if means.ndim != 2 or len(means) < 2:
-        raise ValueError(
-            "means must hold one row for each of at least two classes, got an array "
-            f"of shape {means.shape}."
-        )
-    n_classes, n_components = means.shape
-    if n_components < n_classes - 1:
-        raise ValueError(
-            f"means has {n_components} columns for {n_classes} classes: a simplex ETF "
-            f"needs at least n_classes - 1 = {n_classes - 1}."
-        )
-    finite = np.isfinite(means).all(axis=1)
-    if not finite.all():
-        raise ValueError(
-            f"means must be finite, but row {np.argmin(finite)} is not. Leave out the "
-            "classes without samples."
-        )
-    return means
-
-
-def nearest_etf(means):
+def nearest_etf(means: ArrayLike) -> np.ndarray:
     r"""Find the simplex ETF closest to the centred class means.
 
     With :math:`\bar M = (I - \mathbf{1}\mathbf{1}^\top\!/K) M`, it solves
@@ -80,8 +58,14 @@ def nearest_etf(means):
     >>> np.allclose(nearest_etf(3 * etf + 7), etf)
     True
     """
-    means = _check_means(means)
+    means = check_vectors("means", means, "Leave out the classes without samples.")
+    n_classes, n_components = means.shape
+    if n_components < n_classes - 1:
+        raise ValueError(
+            f"means has {n_components} columns for {n_classes} classes: a simplex ETF "
+            f"needs at least n_classes - 1 = {n_classes - 1}."
+        )
     left, _, right = svd(to_coordinates(means), full_matrices=False)
     etf = from_coordinates(left @ right)
-    etf *= np.sqrt(len(means) / (len(means) - 1))
+    etf *= np.sqrt(n_classes / (n_classes - 1))
     return etf

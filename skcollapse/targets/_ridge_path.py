@@ -1,6 +1,7 @@
 """Optimal logits of the unconstrained-features model under a ridge penalty."""
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from scipy.linalg import norm, svd
@@ -16,7 +17,7 @@ _SMALL = 1e-6
 _MAX_STEPS = 50
 
 
-def _cross_entropy(logits):
+def _cross_entropy(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the loss of each column, whose label is its index, and the gradient.
 
     Confident predictions keep their relative accuracy: no 1 - p is ever formed.
@@ -29,7 +30,13 @@ def _cross_entropy(logits):
     return losses, gradient
 
 
-def _start(left, sizes, right, counts, ridge):
+def _start(
+    left: np.ndarray,
+    sizes: np.ndarray,
+    right: np.ndarray,
+    counts: np.ndarray,
+    ridge: float,
+) -> np.ndarray:
     """Factor the best multiple of the SEL matrix, in closed form where it exists."""
     others = len(counts) - 1
     odds = others * (counts.sum() / (ridge * sizes.sum()) - 1)
@@ -38,7 +45,7 @@ def _start(left, sizes, right, counts, ridge):
     return np.stack([left[:, :others] * root, right[:others].T * root])
 
 
-def ridge_path(sel, counts, ridge):
+def ridge_path(sel: np.ndarray, counts: np.ndarray, ridge: float) -> np.ndarray:
     r"""Minimise the cross-entropy plus `ridge` times the nuclear norm.
 
     The samples of a class share their logits at the optimum, since the problem is
@@ -47,19 +54,8 @@ def ridge_path(sel, counts, ridge):
     .. math:: \min_Z \sum_k n_k \mathrm{CE}(z_k, k)
               + \lambda \lVert Z D^{1/2} \rVert_*, \qquad D = \mathrm{diag}(n_k).
 
-    Parameters
-    ----------
-    sel : ndarray of shape (n_classes, n_classes)
-        Weighted SEL matrix, (I - 11^T/K) D^{1/2}.
-    counts : ndarray of shape (n_classes,)
-        Positive class sizes.
-    ridge : float
-        Positive penalty.
-
-    Returns
-    -------
-    weighted_logits : ndarray of shape (n_classes, n_classes)
-        Z D^{1/2} at the optimum.
+    From the weighted SEL matrix, :math:`(I - 11^\top/K) D^{1/2}`, it leads to
+    :math:`Z D^{1/2}` at the optimum.
     """
     left, sizes, right = svd(sel)
     if ridge >= sizes[0]:
@@ -70,7 +66,7 @@ def ridge_path(sel, counts, ridge):
         )
     roots = np.sqrt(counts)
 
-    def data_term(weighted_logits):
+    def data_term(weighted_logits: np.ndarray) -> tuple[float, np.ndarray]:
         losses, gradient = _cross_entropy(weighted_logits / roots)
         return counts @ losses, gradient * roots
 
@@ -80,7 +76,7 @@ def ridge_path(sel, counts, ridge):
     # columns sum to zero, so that it cannot exceed the penalty in a further direction.
     start = _start(left, sizes, right, counts, ridge)
 
-    def objective(flat):
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         vectors, features = flat.reshape(start.shape)
         value, gradient = data_term(vectors @ features.T)
         slope = np.stack([gradient @ features, gradient.T @ vectors])
@@ -106,7 +102,11 @@ def ridge_path(sel, counts, ridge):
     return _vanish(weighted_logits, data_term, ridge)
 
 
-def _vanish(weighted_logits, data_term, ridge):
+def _vanish(
+    weighted_logits: np.ndarray,
+    data_term: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    ridge: float,
+) -> np.ndarray:
     """Make exactly zero the singular values that are zero at the optimum.
 
     The factors reach those only in the limit; proximal gradient steps, with the step

@@ -1,19 +1,20 @@
 """The simplex-encoded-labels interpolation (SELI) geometry of unequal classes."""
 
-from numbers import Real
-
 import numpy as np
 from scipy.linalg import svd
 from sklearn.utils import check_random_state
 
-from skcollapse.targets._frames import centred_frame, check_n_components
+from skcollapse._utils.checks import check_number
+from skcollapse._utils.types import Counts, Seed
+from skcollapse.targets._frames import as_numbers, centred_frame, check_n_components
 from skcollapse.targets._geometry import ClassGeometry
 from skcollapse.targets._ridge_path import ridge_path
+from skcollapse.targets._target import Target
 
 
-def _check_counts(class_counts):
+def _check_counts(class_counts: Counts) -> np.ndarray:
     """Return `class_counts` as float64, or raise unless all are positive numbers."""
-    counts = np.asarray(class_counts, dtype=np.float64)
+    counts = as_numbers("class_counts", class_counts)
     if counts.ndim != 1 or len(counts) < 2:
         raise ValueError(
             "class_counts must be a list of at least two class sizes, got an array of "
@@ -29,14 +30,13 @@ def _check_counts(class_counts):
     return counts
 
 
-def _check_ridge(ridge):
-    """Return `ridge` as a float, or raise unless it is a number of at least zero."""
-    if not (isinstance(ridge, Real) and np.isfinite(ridge) and ridge >= 0):
-        raise ValueError(f"ridge must be a finite number of at least 0, got {ridge!r}.")
-    return float(ridge)
-
-
-def seli(class_counts, n_components=None, *, ridge=0.0, random_state=None):
+def seli(
+    class_counts: Counts,
+    n_components: int | None = None,
+    *,
+    ridge: float = 0.0,
+    random_state: Seed = None,
+) -> ClassGeometry:
     r"""Compute the geometry that cross-entropy reaches on classes of unequal size.
 
     Features that may move freely, trained to zero loss, do not end in a simplex ETF
@@ -132,7 +132,7 @@ def seli(class_counts, n_components=None, *, ridge=0.0, random_state=None):
     counts = _check_counts(class_counts)
     n_classes = len(counts)
     n_components = check_n_components(n_components, n_classes)
-    ridge = _check_ridge(ridge)
+    ridge = check_number("ridge", ridge, 0)
     frame = centred_frame(n_classes, n_components, check_random_state(random_state))
     # Logits of the class means, each column times the root of its class size.
     logits = (np.eye(n_classes) - 1 / n_classes) * np.sqrt(counts)
@@ -149,6 +149,14 @@ def seli(class_counts, n_components=None, *, ridge=0.0, random_state=None):
     )
 
 
-def build(class_counts, n_components, random_state):
-    """Return the SELI geometry of the given class sizes as the target "seli"."""
-    return seli(class_counts, n_components, random_state=random_state)
+class SELI(Target):
+    """The target "seli": larger classes have longer class vectors."""
+
+    def build(
+        self,
+        class_counts: Counts,
+        n_components: int | None = None,
+        random_state: Seed = None,
+    ) -> ClassGeometry:
+        """Return the SELI geometry of the class sizes."""
+        return seli(class_counts, n_components, random_state=random_state)

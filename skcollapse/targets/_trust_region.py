@@ -1,7 +1,10 @@
 """Bring a code to a local minimum of its energy by a Riemannian trust region."""
 
+from collections.abc import Callable
+
 import numpy as np
 
+from skcollapse.targets._energies import Energy
 from skcollapse.targets._sphere import cosines_of, dot, retract, row_dot, tangent
 
 # Rounding of an energy of the order of one.
@@ -14,7 +17,7 @@ _MAX_STEPS = 50
 class _Model:
     """Energy, Riemannian gradient and Hessian at the points."""
 
-    def __init__(self, energy, points):
+    def __init__(self, energy: Energy, points: np.ndarray) -> None:
         self._points = points
         self._cosines = cosines_of(points)
         self._energy = energy
@@ -25,12 +28,12 @@ class _Model:
         self.norm = np.linalg.norm(self.gradient)
         self.floor = _PRECISION * np.linalg.norm(ambient)
 
-    def hessian(self):
+    def hessian(self) -> Callable[[np.ndarray], np.ndarray]:
         """Return the product with the Hessian as a function of tangent steps."""
         points = self._points
         change = self._energy.slope_change(self._cosines)
 
-        def product(step):
+        def product(step: np.ndarray) -> np.ndarray:
             across = step @ points.T
             moved = change(across + across.T) @ points + self._slope @ step
             return tangent(points, moved - self._radial * step)
@@ -38,14 +41,16 @@ class _Model:
         return product
 
 
-def _to_boundary(step, direction, radius):
+def _to_boundary(step: np.ndarray, direction: np.ndarray, radius: float) -> np.ndarray:
     """Extend a step along a direction to the boundary of the trust region."""
     a, b = dot(direction, direction), dot(step, direction)
     c = dot(step, step) - radius**2
     return step + (np.sqrt(b**2 - a * c) - b) / a * direction
 
 
-def _truncated_cg(model, radius, max_products):
+def _truncated_cg(
+    model: _Model, radius: float, max_products: int
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Minimise the quadratic model within the radius, after Steihaug and Toint.
 
     Returns the step, the fall that the model promises and the number of products. The
@@ -82,19 +87,10 @@ def _truncated_cg(model, radius, max_products):
     return step, promised, n_products
 
 
-def polish(energy, points, max_products):
+def polish(energy: Energy, points: np.ndarray, max_products: int) -> np.ndarray:
     """Minimise an energy from a code near a minimum, to machine precision.
 
-    Parameters
-    ----------
-    energy : RieszEnergy or GaussianLogDeterminant
-    points : ndarray of shape (n_classes, n_components)
-    max_products : int
-        Number of products with the Hessian after which to stop.
-
-    Returns
-    -------
-    points : ndarray of shape (n_classes, n_components)
+    It stops after `max_products` products with the Hessian.
 
     References
     ----------
@@ -102,7 +98,7 @@ def polish(energy, points, max_products):
     Comput. Math. 7 (2007), algorithms 1 and 2.
     """
     model = _Model(energy, points)
-    radius = 0.1 * np.sqrt(len(points))
+    radius: float = 0.1 * np.sqrt(len(points))
     for _ in range(_MAX_STEPS):
         if max_products <= 0 or model.norm <= model.floor:
             break
@@ -110,16 +106,16 @@ def polish(energy, points, max_products):
         max_products -= used
         moved = retract(points, step)
         there = _Model(energy, moved)
-        noise = _NOISE * max(1, abs(model.value))
+        noise = _NOISE * max(1.0, abs(float(model.value)))
         if promised > noise:
             ratio = (model.value - there.value) / promised
         else:
             # Energies no longer tell, gradients do.
             ratio = 1.0 if there.norm < model.norm / 2 else -1.0
         if ratio < 0.25:
-            radius = np.linalg.norm(step) / 4
+            radius = float(np.linalg.norm(step)) / 4
         elif ratio > 0.75:
-            radius = max(radius, 2 * np.linalg.norm(step))
+            radius = max(radius, 2 * float(np.linalg.norm(step)))
         if ratio > 0.1:
             points, model = moved, there
         elif promised <= noise:

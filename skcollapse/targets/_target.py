@@ -1,0 +1,70 @@
+"""The base class of the targets, which is also the way to write a new one."""
+
+from abc import ABC, abstractmethod
+
+from skcollapse._utils.types import Counts, Seed
+from skcollapse.targets._geometry import ClassGeometry
+
+
+class Target(ABC):
+    """A geometry of class vectors and class means that class sizes determine.
+
+    To add a target: subclass it, declare what holds for its vectors with the attributes
+    below, write ``build`` and enter an instance in ``TARGETS``. The conformance tests
+    go through that registry.
+
+    Attributes
+    ----------
+    assignable : bool
+        The vectors may be given to the classes in any order.
+    centred : bool
+        The class vectors sum to zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcollapse.targets import ClassGeometry, Target
+    >>> class OneHot(Target):
+    ...     centred = False
+    ...
+    ...     def min_components(self, n_classes):
+    ...         return n_classes
+    ...
+    ...     def build(self, class_counts, n_components=None, random_state=None):
+    ...         n_classes = len(class_counts)
+    ...         vectors = np.eye(n_classes, n_components or n_classes)
+    ...         return ClassGeometry(classifier=vectors, means=vectors)
+    >>> OneHot().build([5, 3], 3).classifier
+    array([[1., 0., 0.],
+           [0., 1., 0.]])
+    """
+
+    assignable: bool = False
+    centred: bool = True
+
+    def min_components(self, n_classes: int) -> int:
+        """Return the fewest dimensions that hold the vectors of so many classes."""
+        return n_classes - 1
+
+    @abstractmethod
+    def build(
+        self,
+        class_counts: Counts,
+        n_components: int | None = None,
+        random_state: Seed = None,
+    ) -> ClassGeometry:
+        """Compute class vectors and class means.
+
+        Parameters
+        ----------
+        class_counts : array-like of shape (n_classes,)
+            Class sizes, positive.
+        n_components : int, default=None
+            Dimension of the vectors; None is what suits the number of classes.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the rotation and of a search; an int gives the same bits each time.
+
+        Returns
+        -------
+        ClassGeometry
+        """
