@@ -25,7 +25,6 @@ from skcollapse.losses import (
     SquaredError,
     get_loss,
 )
-from skcollapse.losses._numerics import unit_rows
 from skcollapse.targets import hyperspherical_code
 
 N, D, K = 12, 4, 5
@@ -110,50 +109,74 @@ def test_get_loss():
         assert get_loss(name) == make()
     loss = NTCE(temperature=0.3)
     assert get_loss(loss) is loss
-    with pytest.raises(ValueError, match=r"loss 'hinge'.*cross_entropy, .*nonl"):
-        get_loss("hinge")
-    with pytest.raises(TypeError, match=r"one of cross_entropy, .*got <class"):
-        get_loss(CrossEntropy)
+    wrong = {"hinge": "'hinge'", CrossEntropy: "<class", 3: "3", None: "None"}
+    for value, written in wrong.items():
+        message = (
+            f"loss must be one of 'cross_entropy', .*'hug', or a Loss; got {written}"
+        )
+        with pytest.raises(ValueError, match=message):
+            get_loss(value)
+    with pytest.raises(ValueError, match="loss must be one of"):
+        get_loss(np.array(["hug"]))
+
+
+NO_POSITIVE_NUMBERS = [0.0, -1.0, math.inf, math.nan, "1", True, np.ones(2)]
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("make", "name", "values"),
     [
-        (lambda: CrossEntropy(scale=0.0), "scale must be positive"),
-        (lambda: CrossEntropy(scale=-1.0), "scale must be positive"),
-        (lambda: CrossEntropy(scale=math.inf), "scale must be positive"),
-        (lambda: CrossEntropy(logit_adjustment=math.nan), "logit_adjustment must be"),
-        (lambda: CrossEntropy(logit_adjustment=math.inf), "logit_adjustment must be"),
-        (lambda: LDAM(scale=0.0), "scale must be positive .* got 0.0"),
-        (lambda: LDAM(max_margin=0.0), "max_margin must be positive .* got 0.0"),
-        (lambda: LDAM(max_margin=math.nan), "max_margin must be positive"),
-        (lambda: DotRegression(weighting="none"), "weighting must be .* got 'none'"),
-        (lambda: DotRegression(denominator="E_W"), "denominator must be .* got 'E_W'"),
-        (lambda: DotRegression(feature_energy=0.0), "feature_energy must be positive"),
-        (lambda: DotRegression(vector_energy=math.nan), "vector_energy must be"),
-        (lambda: SquaredError(weighting="balanced"), "weighting must be"),
-        (lambda: HypersphericalUniformityGap("max"), "criterion must .* got 'max'"),
-        (lambda: HypersphericalUniformityGap(s=-1.0), "s must be a finite .* got -1"),
-        (lambda: HypersphericalUniformityGap(s=math.inf), "s must be a finite number"),
-        (
-            lambda: HypersphericalUniformityGap(inter_weight=math.nan),
-            "inter_weight must be",
-        ),
-        (
-            lambda: HypersphericalUniformityGap(intra_weight=-0.1),
-            "intra_weight must be",
-        ),
-        (
-            lambda: HypersphericalUniformityGap(weighting="classes"),
-            "weighting must be .* got 'classes'",
-        ),
-        (lambda: NTCE(temperature=0.0), "temperature must be positive"),
-        (lambda: NONL(temperature=math.inf), "temperature must be positive"),
+        (CrossEntropy, "scale", NO_POSITIVE_NUMBERS),
+        (CrossEntropy, "logit_adjustment", [math.nan, math.inf, None]),
+        (LDAM, "scale", NO_POSITIVE_NUMBERS),
+        (LDAM, "max_margin", [*NO_POSITIVE_NUMBERS, None]),
+        (DotRegression, "weighting", ["none", None, np.array(["class"])]),
+        (DotRegression, "denominator", ["E_W", 1]),
+        (DotRegression, "feature_energy", NO_POSITIVE_NUMBERS),
+        (DotRegression, "vector_energy", NO_POSITIVE_NUMBERS),
+        (SquaredError, "weighting", ["balanced"]),
+        (HypersphericalUniformityGap, "criterion", ["max", None]),
+        (HypersphericalUniformityGap, "s", [-1.0, math.inf, "1"]),
+        (HypersphericalUniformityGap, "inter_weight", [-0.1, math.nan]),
+        (HypersphericalUniformityGap, "intra_weight", [-0.1, np.float32(-1)]),
+        (HypersphericalUniformityGap, "decoupled", [None, 1, "yes"]),
+        (HypersphericalUniformityGap, "weighting", ["classes"]),
+        (NTCE, "temperature", NO_POSITIVE_NUMBERS),
+        (NONL, "temperature", NO_POSITIVE_NUMBERS),
     ],
 )
-def test_parameters_are_checked(make, message):
+def test_parameters_are_checked(make, name, values):
+    for value in values:
+        seen = value.item() if isinstance(value, np.generic) else value
+        with pytest.raises(ValueError, match=f"^{name} must be ") as error:
+            make(**{name: value})
+        assert str(error.value).endswith(f"; got {seen!r}.")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"features": torch.zeros(N)}, "features must have two axes"),
+        ({"features": torch.zeros(N, D, dtype=torch.int64)}, "floating-point .*int64"),
+        (
+            {"features": torch.zeros(N, D + 1)},
+            f"class_vectors must have {D + 1} columns",
+        ),
+        ({"class_vectors": torch.zeros(D)}, "class_vectors must have two axes"),
+        ({"y": torch.zeros(N - 1, dtype=torch.int64)}, rf"y .* shape \({N},\)"),
+        ({"y": torch.zeros(N, 1, dtype=torch.int64)}, r"y .* got the shape \(\d+, 1\)"),
+        ({"y": torch.zeros(N)}, "y must have .*int64, .*float32"),
+        ({"sample_weight": torch.ones(N, 1)}, "sample_weight must have the shape"),
+        ({"sample_weight": torch.ones(())}, r"sample_weight .* got the shape \(\)"),
+        ({"log_prior": torch.zeros(K + 1)}, rf"log_prior must have the shape \({K},\)"),
+    ],
+)
+@every_loss
+def test_batches_are_checked(loss, wrong, message):
+    features, y, class_vectors, log_prior = batch()
+    given = {"features": features, "y": y, "class_vectors": class_vectors}
     with pytest.raises(ValueError, match=message):
-        make()
+        loss(**given | {"log_prior": log_prior} | wrong)
 
 
 # Gradients and symmetries
@@ -369,14 +392,6 @@ def test_memory_is_linear_in_the_samples(loss):
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         loss(features, y, class_vectors, weights(n=n), log_prior)
     assert max(sizes) <= n * max(K, D)
-
-
-def test_unit_rows():
-    x = torch.tensor([[3.0, 4.0], [0.0, 0.0]], requires_grad=True)
-    unit = unit_rows(x)
-    torch.testing.assert_close(unit, torch.nn.functional.normalize(x))
-    unit.sum().backward()
-    assert (x.grad[1] == 0).all()
 
 
 # Truth: the formulas, written again as loops over NumPy arrays
@@ -611,7 +626,8 @@ def test_class_weighting_is_the_mean_of_class_means(make):
 
 def test_ntce_compares_each_class_vector_with_all_samples():
     features, y, class_vectors, _ = batch()
-    u, v = unit_rows(features), unit_rows(class_vectors)
+    normalize = torch.nn.functional.normalize
+    u, v = normalize(features), normalize(class_vectors)
     every_pair = v[y] @ u.T / 0.1
     expected = torch.nn.functional.cross_entropy(every_pair, torch.arange(N))
     torch.testing.assert_close(NTCE()(features, y, class_vectors), expected)

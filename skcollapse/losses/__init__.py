@@ -6,6 +6,7 @@ A new loss is one file with a subclass of :class:`Loss` and one line in ``LOSSES
 from collections.abc import Callable
 from functools import partial
 
+from skcollapse._utils.checks import plain
 from skcollapse.losses._base import Loss
 from skcollapse.losses.cross_entropy import CrossEntropy
 from skcollapse.losses.dot_regression import DotRegression
@@ -54,9 +55,7 @@ def get_loss(loss: str | Loss) -> Loss:
     Raises
     ------
     ValueError
-        If no loss has that name.
-    TypeError
-        If ``loss`` is neither a name nor an instance.
+        If ``loss`` is neither a name in ``LOSSES`` nor an instance.
 
     Examples
     --------
@@ -67,9 +66,9 @@ def get_loss(loss: str | Loss) -> Loss:
     """
     if isinstance(loss, Loss):
         return loss
-    names = ", ".join(LOSSES)
-    if not isinstance(loss, str):
-        raise TypeError(f"loss must be one of {names}, or a Loss; got {loss!r}")
-    if loss not in LOSSES:
-        raise ValueError(f"Unknown loss {loss!r}; choose one of {names}, or a Loss")
+    if not isinstance(loss, str) or loss not in LOSSES:
+        names = ", ".join(map(repr, LOSSES))
+        raise ValueError(
+            f"loss must be one of {names}, or a Loss; got {plain(loss)!r}."
+        )
     return LOSSES[loss]()

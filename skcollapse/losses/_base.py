@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from skcollapse.losses._numerics import weighted_mean
+from skcollapse.losses._numerics import check_batch, weighted_mean
 
 
 class Loss:
@@ -50,7 +50,7 @@ class Loss:
     needs_prior: bool = False
     contrasts_samples: bool = False
 
-    def unadjusted(self):
+    def unadjusted(self) -> tuple["Loss", float]:
         """Return the loss without the prior, and what of it to take off the scores.
 
         Returns
@@ -62,26 +62,39 @@ class Loss:
         """
         return self, 0.0
 
-    def curvature(self, class_vectors):
-        """Return roughly the mean second derivative in the features, as a float.
+    def curvature(self, class_vectors: Tensor) -> float:
+        """Return roughly the mean second derivative in the features.
 
         It sets the length of a solver's first step, and nothing else.
         """
         return 1.0
 
-    def per_sample(self, features, y, class_vectors, log_prior):
+    def per_sample(
+        self,
+        features: Tensor,
+        y: Tensor,
+        class_vectors: Tensor,
+        log_prior: Tensor | None,
+    ) -> Tensor:
         """Return the (n,) losses of the samples, each computed without the others."""
         raise NotImplementedError
 
-    def of_vectors(self, class_vectors):
+    def of_vectors(self, class_vectors: Tensor) -> Tensor:
         """Return what is added to the mean for the class vectors themselves."""
         return class_vectors.new_zeros(())
 
-    def weigh(self, y, n_classes, sample_weight):
+    def weigh(self, y: Tensor, n_classes: int, sample_weight: Tensor) -> Tensor:
         """Return the (n,) weights with which samples enter the mean of their batch."""
         return sample_weight
 
-    def over_batch(self, features, y, class_vectors, sample_weight, log_prior):
+    def over_batch(
+        self,
+        features: Tensor,
+        y: Tensor,
+        class_vectors: Tensor,
+        sample_weight: Tensor | None,
+        log_prior: Tensor | None,
+    ) -> Tensor:
         """Return the loss of the batch: the weighted mean over its samples."""
         losses = self.per_sample(features, y, class_vectors, log_prior)
         if sample_weight is None:
@@ -124,8 +137,9 @@ class Loss:
         Raises
         ------
         ValueError
-            If the loss needs ``log_prior`` and it is None.
+            If the loss needs ``log_prior`` and it is None, or if shapes do not fit.
         """
+        check_batch(features, y, class_vectors, sample_weight, log_prior)
         if self.needs_prior and log_prior is None:
             raise ValueError(f"{self!r} needs log_prior, the log class frequencies")
         dtype = torch.promote_types(features.dtype, torch.float32)

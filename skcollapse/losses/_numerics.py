@@ -1,6 +1,6 @@
 """Averages and norms that stay finite when rows are zero, weightless or absent."""
 
-import math
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -11,77 +11,53 @@ LOG_ZERO = -1e30
 
 
 def safe_norms(x: Tensor) -> Tensor:
-    """Norms of the rows to divide by: that of a zero row is ∞.
+    """Return the (n,) norms of the rows to divide by: that of a zero row is ∞.
 
     So a zero row stays zero and gets no gradient, where the quotient of
     ``torch.nn.functional.normalize`` has a gradient of 1e12.
-
-    Parameters
-    ----------
-    x : tensor of shape (n, d), floating point
-
-    Returns
-    -------
-    tensor of shape (n,)
-
-    Examples
-    --------
-    >>> import torch
-    >>> safe_norms(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
-    tensor([5., inf])
     """
     norms = torch.linalg.vector_norm(x, dim=1)
     return norms.masked_fill(norms == 0, torch.inf)
 
 
 def unit_rows(x: Tensor) -> Tensor:
-    """Divide each row by its norm; a zero row stays zero and gets no gradient.
-
-    Parameters
-    ----------
-    x : tensor of shape (n, d), floating point
-
-    Returns
-    -------
-    tensor of shape (n, d)
-
-    Examples
-    --------
-    >>> import torch
-    >>> unit_rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
-    tensor([[0.6000, 0.8000],
-            [0.0000, 0.0000]])
-    """
+    """Divide each row by its norm; a zero row stays zero and gets no gradient."""
     return x / safe_norms(x)[:, None]
 
 
 def weighted_mean(values: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Average with multiplicities: Σ w_i v_i / Σ w_i, or 0 if nothing has weight.
-
-    Parameters
-    ----------
-    values : tensor of shape (n,), floating point
-    weight : tensor of shape (n,) or None, default=None
-
-    Returns
-    -------
-    scalar tensor
-
-    Examples
-    --------
-    >>> import torch
-    >>> weighted_mean(torch.tensor([1.0, 5.0]), torch.tensor([3.0, 1.0]))
-    tensor(2.)
-    >>> weighted_mean(torch.tensor([1.0, 5.0]), torch.zeros(2))
-    tensor(0.)
-    """
+    """Average with multiplicities: Σ w_i v_i / Σ w_i, or 0 if nothing has weight."""
     if weight is None:
         return values.sum() / max(len(values), 1)
     total = weight.sum()
     return (weight * values).sum() / total.masked_fill(total == 0, 1)
 
 
-def check_positive(name: str, value: float) -> None:
-    """Raise ValueError unless ``value`` is a positive finite number."""
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be positive and finite; got {value!r}")
+def check_batch(
+    features: Tensor,
+    y: Tensor,
+    class_vectors: Tensor,
+    sample_weight: Tensor | None,
+    log_prior: Tensor | None,
+) -> None:
+    """Raise ValueError where the shapes or dtypes of a batch do not fit together.
+
+    The values are not looked at: on a CUDA device that would wait for it.
+    """
+    for name, matrix in (("features", features), ("class_vectors", class_vectors)):
+        if matrix.ndim != 2 or not matrix.is_floating_point():
+            _refuse(name, "two axes and a floating-point dtype", matrix)
+    (n_rows, n_features), n_classes = features.shape, len(class_vectors)
+    if class_vectors.shape[1] != n_features:
+        _refuse("class_vectors", f"{n_features} columns, as features", class_vectors)
+    if y.shape != (n_rows,) or y.dtype != torch.int64:
+        _refuse("y", f"the shape ({n_rows},) and dtype int64, class indices", y)
+    if sample_weight is not None and sample_weight.shape != (n_rows,):
+        _refuse("sample_weight", f"the shape ({n_rows},)", sample_weight)
+    if log_prior is not None and log_prior.shape != (n_classes,):
+        _refuse("log_prior", f"the shape ({n_classes},)", log_prior)
+
+
+def _refuse(name: str, must: str, tensor: Tensor) -> NoReturn:
+    seen = f"the shape {tuple(tensor.shape)} and {tensor.dtype}"
+    raise ValueError(f"{name} must have {must}; got {seen}.")

@@ -4,30 +4,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from skcollapse._utils.checks import check_choice
 from skcollapse.losses._base import Loss
 
 
 def equal_class_weight(y: Tensor, n_classes: int, weight: Tensor) -> Tensor:
-    """Share one unit of weight among the rows of every class present.
-
-    Parameters
-    ----------
-    y : tensor of shape (n,), int64
-    n_classes : int
-    weight : tensor of shape (n,), floating point
-        Multiplicities of the rows.
-
-    Returns
-    -------
-    tensor of shape (n,)
-        w_i / n_y, with n_y the weight of the class of row i in the batch.
-
-    Examples
-    --------
-    >>> import torch
-    >>> equal_class_weight(torch.tensor([0, 0, 2]), 3, torch.tensor([3.0, 1.0, 2.0]))
-    tensor([0.7500, 0.2500, 1.0000])
-    """
+    """Share one unit of weight among the rows of every class present."""
     counts = weight.new_zeros(n_classes).index_add(0, y, weight)[y]
     return weight / counts.masked_fill(counts == 0, 1)
 
@@ -38,14 +20,11 @@ class WeightedLoss(Loss):
 
     weighting: str = "sample"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Check the parameters."""
-        if self.weighting not in ("sample", "class"):
-            raise ValueError(
-                f"weighting must be 'sample' or 'class'; got {self.weighting!r}"
-            )
+        check_choice("weighting", self.weighting, ("sample", "class"))
 
-    def weigh(self, y, n_classes, sample_weight):
+    def weigh(self, y: Tensor, n_classes: int, sample_weight: Tensor) -> Tensor:
         """Return the weights themselves, or so that classes present are equal."""
         if self.weighting == "sample":
             return sample_weight

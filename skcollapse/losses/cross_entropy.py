@@ -1,13 +1,14 @@
 """Cross-entropy, on raw or cosine logits, with logit adjustment."""
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
+from skcollapse._utils.checks import check_number
 from skcollapse.losses._base import Loss
-from skcollapse.losses._numerics import check_positive, unit_rows
+from skcollapse.losses._numerics import unit_rows
 
 
 @dataclass(frozen=True)
@@ -56,51 +57,54 @@ class CrossEntropy(Loss):
     scale: float | None = None
     logit_adjustment: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Check the parameters."""
         if self.scale is not None:
-            check_positive("scale", self.scale)
-        if not math.isfinite(self.logit_adjustment):
-            raise ValueError(
-                f"logit_adjustment must be finite; got {self.logit_adjustment!r}"
-            )
+            check_number("scale", self.scale, 0, open_ends="low", also=(None,))
+        check_number("logit_adjustment", self.logit_adjustment)
 
     @property
-    def unit_features(self):
+    def unit_features(self) -> bool:  # type: ignore[override]
         """Whether the logits are cosines."""
         return self.scale is not None
 
     @property
-    def convex(self):
+    def convex(self) -> bool:  # type: ignore[override]
         """Whether the logits are linear in the features."""
         return self.scale is None
 
     @property
-    def needs_prior(self):
+    def needs_prior(self) -> bool:  # type: ignore[override]
         """Whether the logits are adjusted."""
         return self.logit_adjustment != 0
 
-    def unadjusted(self):
+    def unadjusted(self) -> tuple[Loss, float]:
         """Return plain cross-entropy and τ, for post-hoc adjustment of raw logits."""
         if self.unit_features:
             return self, 0.0
         return replace(self, logit_adjustment=0.0), self.logit_adjustment
 
-    def curvature(self, class_vectors):
+    def curvature(self, class_vectors: Tensor) -> float:
         """Return the mean curvature at equal probabilities: tr(WᵀPW) / (K d)."""
         if self.unit_features:
             return 1.0
         centred = class_vectors - class_vectors.mean(dim=0)
         return float(centred.square().mean())
 
-    def per_sample(self, features, y, class_vectors, log_prior):
+    def per_sample(
+        self,
+        features: Tensor,
+        y: Tensor,
+        class_vectors: Tensor,
+        log_prior: Tensor | None,
+    ) -> Tensor:
         """Return the (n,) cross-entropies of the samples."""
         if self.scale is not None:
             features = unit_rows(features)
             class_vectors = self.scale * unit_rows(class_vectors)
-        if self.needs_prior:
+        if self.needs_prior and log_prior is not None:
             # One n × K matrix, not a second one for the sum.
-            adjustment = self.logit_adjustment * log_prior
+            adjustment = log_prior * self.logit_adjustment
             logits = torch.addmm(adjustment, features, class_vectors.T)
         else:
             logits = features @ class_vectors.T
@@ -109,7 +113,7 @@ class CrossEntropy(Loss):
             # slower, and count for nothing.
             least = torch.finfo(logits.dtype).tiny / torch.finfo(logits.dtype).eps
             # Autograd hands over None where nothing depends on the logits.
-            logits.register_hook(
+            logits.register_hook(  # type: ignore[no-untyped-call]
                 lambda gradient: (
                     None if gradient is None else F.hardshrink(gradient, least)
                 )

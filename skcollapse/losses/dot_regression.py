@@ -3,7 +3,10 @@
 import math
 from dataclasses import dataclass
 
-from skcollapse.losses._numerics import check_positive, safe_norms, unit_rows
+from torch import Tensor
+
+from skcollapse._utils.checks import check_choice, check_number
+from skcollapse.losses._numerics import safe_norms, unit_rows
 from skcollapse.losses._weighting import WeightedLoss
 
 
@@ -69,17 +72,20 @@ class DotRegression(WeightedLoss):
     vectors = "means"
     unit_features = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Check the parameters."""
         super().__post_init__()
-        if self.denominator not in ("paper", "code"):
-            raise ValueError(
-                f"denominator must be 'paper' or 'code'; got {self.denominator!r}"
-            )
-        check_positive("feature_energy", self.feature_energy)
-        check_positive("vector_energy", self.vector_energy)
+        check_choice("denominator", self.denominator, ("paper", "code"))
+        check_number("feature_energy", self.feature_energy, 0, open_ends="low")
+        check_number("vector_energy", self.vector_energy, 0, open_ends="low")
 
-    def per_sample(self, features, y, class_vectors, log_prior):
+    def per_sample(
+        self,
+        features: Tensor,
+        y: Tensor,
+        class_vectors: Tensor,
+        log_prior: Tensor | None,
+    ) -> Tensor:
         """Return the (n,) squared errors of the inner products."""
         length = math.sqrt(self.feature_energy)
         optimum = math.sqrt(self.vector_energy) * length

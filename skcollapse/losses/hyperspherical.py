@@ -1,11 +1,11 @@
 """The hyperspherical uniformity gap: spread class vectors, collapse features."""
 
-import math
 from dataclasses import dataclass, field
-from numbers import Real
 
 import torch
+from torch import Tensor
 
+from skcollapse._utils.checks import check_choice, check_number
 from skcollapse.losses._numerics import unit_rows
 from skcollapse.losses._weighting import WeightedLoss
 
@@ -18,7 +18,7 @@ _LARGEST = 60.0
 _JITTER = 1e-10
 
 
-def _squares(vectors):
+def _squares(vectors: Tensor) -> Tensor:
     """Return the squared distances of all pairs of unit vectors."""
     # From cosines: K x K numbers, not K x K x d.
     first, second = torch.triu_indices(
@@ -27,7 +27,7 @@ def _squares(vectors):
     return (2 - 2 * (vectors @ vectors.T)[first, second]).clamp(min=_CLOSEST)
 
 
-def minimum_energy(vectors, s):
+def minimum_energy(vectors: Tensor, s: float) -> Tensor:
     """Return the mean Riesz energy of a pair; of exponent 0, the logarithmic one."""
     log_inverse = -0.5 * _squares(vectors).log()
     if s == 0:
@@ -35,12 +35,12 @@ def minimum_energy(vectors, s):
     return (s * log_inverse).clamp(max=_LARGEST).exp().mean()
 
 
-def maximum_separation(vectors, s):
+def maximum_separation(vectors: Tensor, s: float) -> Tensor:
     """Return minus the smallest distance."""
     return -_squares(vectors).min().sqrt()
 
 
-def maximum_gram_determinant(vectors, s):
+def maximum_gram_determinant(vectors: Tensor, s: float) -> Tensor:
     """Return minus the mean log-eigenvalue of a Gaussian Gram matrix."""
     n_classes, n_components = vectors.shape
     # The rate is about the inverse spacing, as in hyperspherical_code.
@@ -131,28 +131,27 @@ class HypersphericalUniformityGap(WeightedLoss):
     vectors = "means"
     unit_features = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Check the parameters."""
         super().__post_init__()
-        if self.criterion not in CRITERIA:
-            raise ValueError(
-                f"criterion must be one of {', '.join(map(repr, CRITERIA))}; got "
-                f"{self.criterion!r}"
-            )
+        check_choice("criterion", self.criterion, CRITERIA)
+        check_choice("decoupled", self.decoupled, (False, True))
         for name in ("s", "inter_weight", "intra_weight"):
-            value = getattr(self, name)
-            if not (isinstance(value, Real) and 0 <= value < math.inf):
-                raise ValueError(
-                    f"{name} must be a finite number of at least 0; got {value!r}"
-                )
+            check_number(name, getattr(self, name), 0)
 
-    def of_vectors(self, class_vectors):
+    def of_vectors(self, class_vectors: Tensor) -> Tensor:
         """Return the weighted term of the (K, d) class vectors alone."""
         units = unit_rows(class_vectors).double()
         energy = CRITERIA[self.criterion](units, self.s)
         return (self.inter_weight * energy).to(class_vectors.dtype)
 
-    def per_sample(self, features, y, class_vectors, log_prior):
+    def per_sample(
+        self,
+        features: Tensor,
+        y: Tensor,
+        class_vectors: Tensor,
+        log_prior: Tensor | None,
+    ) -> Tensor:
         """Return the (n,) weighted distances to the class vectors."""
         units = unit_rows(class_vectors)
         units = units.detach() if self.decoupled else units

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import torch.nn.functional as F
+from torch import Tensor
 
+from skcollapse._utils.checks import check_number
 from skcollapse.losses._base import Loss
-from skcollapse.losses._numerics import check_positive, unit_rows
+from skcollapse.losses._numerics import unit_rows
 
 
 @dataclass(frozen=True)
@@ -64,23 +66,23 @@ class LDAM(Loss):
 
     needs_prior = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Check the parameters."""
         if self.scale is not None:
-            check_positive("scale", self.scale)
-        check_positive("max_margin", self.max_margin)
+            check_number("scale", self.scale, 0, open_ends="low", also=(None,))
+        check_number("max_margin", self.max_margin, 0, open_ends="low")
 
     @property
-    def unit_features(self):
+    def unit_features(self) -> bool:  # type: ignore[override]
         """Whether the logits are cosines."""
         return self.scale is not None
 
     @property
-    def convex(self):
+    def convex(self) -> bool:  # type: ignore[override]
         """Whether the logits are linear in the features."""
         return self.scale is None
 
-    def margins(self, log_prior):
+    def margins(self, log_prior: Tensor) -> Tensor:
         """Return the (K,) margins, in units of the cosine or the logit.
 
         Parameters
@@ -94,8 +96,15 @@ class LDAM(Loss):
         shrunk = ((rarest - log_prior) / 4).masked_fill(~present, 0)
         return self.max_margin * shrunk.exp()
 
-    def per_sample(self, features, y, class_vectors, log_prior):
+    def per_sample(
+        self,
+        features: Tensor,
+        y: Tensor,
+        class_vectors: Tensor,
+        log_prior: Tensor | None,
+    ) -> Tensor:
         """Return the (n,) cross-entropies after the margin is taken off."""
+        assert log_prior is not None  # needs_prior
         margins, scale = self.margins(log_prior), 1.0
         if self.scale is not None:
             features, class_vectors = unit_rows(features), unit_rows(class_vectors)

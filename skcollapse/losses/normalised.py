@@ -3,14 +3,11 @@
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
+from skcollapse._utils.checks import check_number
 from skcollapse.losses._base import Loss
-from skcollapse.losses._numerics import (
-    LOG_ZERO,
-    check_positive,
-    unit_rows,
-    weighted_mean,
-)
+from skcollapse.losses._numerics import LOG_ZERO, unit_rows, weighted_mean
 
 
 @dataclass(frozen=True)
@@ -60,15 +57,22 @@ class NTCE(Loss):
     unit_features = True
     contrasts_samples = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Check the parameters."""
-        check_positive("temperature", self.temperature)
+        check_number("temperature", self.temperature, 0, open_ends="low")
 
-    def contrasted(self, logits, y):
+    def contrasted(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the (K, n) logits with the log of 0 where j is not contrasted."""
         return logits
 
-    def over_batch(self, features, y, class_vectors, sample_weight, log_prior):
+    def over_batch(
+        self,
+        features: Tensor,
+        y: Tensor,
+        class_vectors: Tensor,
+        sample_weight: Tensor | None,
+        log_prior: Tensor | None,
+    ) -> Tensor:
         """Return the mean of normaliser minus attraction."""
         features = unit_rows(features)
         class_vectors = unit_rows(class_vectors) / self.temperature
@@ -120,6 +124,6 @@ class NONL(NTCE):
     tensor(-1.)
     """
 
-    def contrasted(self, logits, y):
+    def contrasted(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the (K, n) logits with the log of 0 where j is of the class itself."""
         return logits.scatter(0, y[None], LOG_ZERO)

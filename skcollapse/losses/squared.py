@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from skcollapse.losses._weighting import WeightedLoss
 
 
@@ -41,6 +43,12 @@ class SquaredError(WeightedLoss):
     vectors = "means"
     convex = True
 
-    def per_sample(self, features, y, class_vectors, log_prior):
+    def per_sample(
+        self,
+        features: Tensor,
+        y: Tensor,
+        class_vectors: Tensor,
+        log_prior: Tensor | None,
+    ) -> Tensor:
         """Return the (n,) halved squared distances."""
         return (features - class_vectors[y]).square().sum(dim=1) / 2
