@@ -368,12 +368,12 @@ def test_rows_of_a_class_do_not_outweigh_others(data):
 def test_bad_counts(metric):
     for counts, message in [
         ({"a": 5, "b": 5, "d": 5}, "no number for class 'c'; its classes are"),
-        (COUNTS | {"c": -1}, "not negative, got -1 for class 'c'"),
-        (COUNTS | {"c": np.nan}, "finite numbers .* got nan for class 'c'"),
-        (COUNTS | {"c": np.inf}, "finite numbers .* got inf for class 'c'"),
-        (COUNTS | {"c": "3"}, "got '3' for class 'c'"),
+        (COUNTS | {"c": -1}, "class 'c' must be a finite number, at least 0; got -1"),
+        (COUNTS | {"c": np.nan}, "class 'c' must be a finite number, .* got nan"),
+        (COUNTS | {"c": np.inf}, "class 'c' must be a finite number, .* got inf"),
+        (COUNTS | {"c": "3"}, "class 'c' must be .* got '3'"),
         ([500, 100, 3], r"each of the 4 classes \['a', .* got the shape \(3,\)"),
-        ([500, 100, -3, 19], "got -3 for class 'c'"),
+        ([500, 100, -3, 19], "class 'c' must be .* got -3"),
         (None, r"got the shape \(\). Pass a dict"),
     ]:
         with pytest.raises(ValueError, match=f"class_counts .*{message}"):
@@ -416,7 +416,10 @@ def test_bad_labels_and_weights(metric):
 
 @pytest.mark.parametrize("correction", [-0.1, 1.5, np.nan])
 def test_bad_correction(correction):
-    with pytest.raises(ValueError, match=r"correction .* from 0 to 1"):
+    with pytest.raises(
+        ValueError,
+        match=f"correction must be a finite number, at least 0 and .* got {correction}",
+    ):
         geometric_mean_recall(TRUE, PREDICTED, correction=correction)
 
 
@@ -442,5 +445,7 @@ def test_bad_probabilities(metric):
 
 @pytest.mark.parametrize("n_bins", [0, -3, 2.5, "15"])
 def test_bad_bins(n_bins):
-    with pytest.raises(ValueError, match="n_bins must be an integer of at least 1"):
+    with pytest.raises(
+        ValueError, match=f"n_bins must be an integer, at least 1; got {n_bins!r}"
+    ):
         expected_calibration_error([0, 1], [0.2, 0.8], n_bins=n_bins)

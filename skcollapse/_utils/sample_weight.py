@@ -1,10 +1,11 @@
 """Weights of the rows, as scikit-learn takes them."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 
-def check_sample_weight(sample_weight, n_samples):
+def check_sample_weight(sample_weight: ArrayLike, n_samples: int) -> np.ndarray:
     """Return (n_samples,) weights in float64, or raise."""
     weight = check_array(
         sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"

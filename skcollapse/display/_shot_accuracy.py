@@ -5,9 +5,15 @@ from sklearn.metrics import recall_score
 from sklearn.utils.validation import column_or_1d
 
 from skcollapse.display._style import COLOURS, MARKERS, one_axes, tidy
-from skcollapse.metrics._class_counts import counts_by_label, counts_of
-from skcollapse.metrics._shots import SHOTS, THRESHOLDS, shot_of
-from skcollapse.metrics._training_counts import innermost, training_counts
+from skcollapse.metrics import (
+    SHOTS,
+    THRESHOLDS,
+    counts_by_label,
+    counts_of,
+    innermost,
+    shot_of,
+    training_counts,
+)
 
 # By which drawn recalls are known again in axes that several share.
 _GID = "recalls"

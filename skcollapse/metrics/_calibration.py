@@ -1,15 +1,21 @@
 """Expected calibration error."""
 
-from numbers import Integral
-
 import numpy as np
+from numpy.typing import ArrayLike
 
+from skcollapse._utils.checks import check_choice, check_integer
 from skcollapse.metrics._probabilities import balanced, check_probabilities
 
 
 def expected_calibration_error(
-    y_true, y_prob, *, labels=None, sample_weight=None, n_bins=15, class_balanced=False
-):
+    y_true: ArrayLike,
+    y_prob: ArrayLike,
+    *,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    n_bins: int = 15,
+    class_balanced: bool = False,
+) -> float:
     r"""Return how far confidence is from accuracy.
 
     The confidence of a row is the probability of the class that is predicted. With the
@@ -59,13 +65,13 @@ def expected_calibration_error(
     >>> round(expected_calibration_error(y_true, y_prob, class_balanced=True), 3)
     0.4
     """
-    if not isinstance(n_bins, Integral) or n_bins < 1:
-        raise ValueError(f"n_bins must be an integer of at least 1, got {n_bins!r}.")
-    index, y_prob, weight = check_probabilities(y_true, y_prob, labels, sample_weight)
+    n_bins = check_integer("n_bins", n_bins, 1)
+    check_choice("class_balanced", class_balanced, (False, True))
+    index, prob, weight = check_probabilities(y_true, y_prob, labels, sample_weight)
     if class_balanced:
         weight = balanced(weight, index)
-    confidence = y_prob.max(axis=1).astype(np.float64)
-    surplus = weight * ((y_prob.argmax(axis=1) == index) - confidence)
+    confidence = prob.max(axis=1).astype(np.float64)
+    surplus = weight * ((prob.argmax(axis=1) == index) - confidence)
     edges = np.linspace(0, 1, n_bins + 1)[1:-1]
     by_bin = np.bincount(np.searchsorted(edges, confidence), surplus)
     return float(np.abs(by_bin).sum() / weight.sum())

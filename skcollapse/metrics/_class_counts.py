@@ -1,19 +1,18 @@
 """Numbers of training samples of the classes, as they are passed to a metric."""
 
-from numbers import Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from skcollapse._utils.checks import check_number, plain
 
 
-def counts_by_label(class_counts, labels):
+def counts_by_label(class_counts: Any, labels: np.ndarray) -> dict[Any, float]:
     """Return a dict from labels to numbers of training samples, or raise.
 
-    Parameters
-    ----------
-    class_counts : mapping or array-like of shape (n_classes,)
-        What has keys, as a dict, a Counter and a pandas Series, is a mapping from
-        labels; anything else is in the order of `labels`.
-    labels : ndarray of shape (n_classes,)
+    What has keys, as a dict, a Counter and a pandas Series, is a mapping from labels;
+    anything else is in the order of `labels`.
     """
     if hasattr(class_counts, "keys"):
         counts = dict(class_counts)
@@ -27,23 +26,20 @@ def counts_by_label(class_counts, labels):
             )
         counts = dict(zip(labels.tolist(), values.tolist(), strict=True))
     for label, count in counts.items():
-        # NaN fails the comparison.
-        if not (isinstance(count, Real) and 0 <= count < np.inf):
-            raise ValueError(
-                "class_counts must hold finite numbers that are not negative, got "
-                f"{count!r} for class {label!r}."
-            )
+        check_number(f"class_counts of class {plain(label)!r}", count, 0)
     return counts
 
 
-def resolve_counts(class_counts, y_true, y_pred, labels):
+def resolve_counts(
+    class_counts: Any, y_true: ArrayLike, y_pred: ArrayLike, labels: ArrayLike | None
+) -> dict[Any, float]:
     """Return the dict, where labels are as a metric is given them, or raise."""
     if labels is None:
         labels = np.union1d(y_true, y_pred)
     return counts_by_label(class_counts, np.asarray(labels))
 
 
-def counts_of(classes, counts):
+def counts_of(classes: np.ndarray, counts: dict[Any, float]) -> np.ndarray:
     """Return the counts of tested classes as (n_tested,) float64, or raise."""
     unknown = [label for label in classes.tolist() if label not in counts]
     if unknown:

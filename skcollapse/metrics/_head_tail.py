@@ -1,13 +1,24 @@
 """The difference between large and small classes."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from skcollapse.measures import minority_classes
 from skcollapse.metrics._class_counts import counts_of, resolve_counts
 from skcollapse.metrics._recall import class_recalls
 
 
-def head_tail_gap(y_true, y_pred, *, class_counts, labels=None, sample_weight=None):
+def head_tail_gap(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    class_counts: Mapping[Any, float] | ArrayLike,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     r"""Return the mean recall of large classes less that of small ones.
 
     Small are classes with fewer training samples than the geometric mean
@@ -67,7 +78,7 @@ def head_tail_gap(y_true, y_pred, *, class_counts, labels=None, sample_weight=No
     return float(recalls[~in_tail].mean() - recalls[in_tail].mean())
 
 
-def _tail_bound(counts):
+def _tail_bound(counts: np.ndarray) -> float:
     """Return the size below which classes are small."""
     counts = counts[counts > 0]
     return counts[~minority_classes(counts)].min() if len(counts) else np.inf

@@ -1,12 +1,19 @@
 """Log-loss for which all classes weigh the same."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.metrics import log_loss
 
 from skcollapse.metrics._probabilities import balanced, check_probabilities
 
 
-def balanced_log_loss(y_true, y_prob, *, labels=None, sample_weight=None):
+def balanced_log_loss(
+    y_true: ArrayLike,
+    y_prob: ArrayLike,
+    *,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     r"""Return the mean over the classes of the mean log-loss of their rows.
 
     :math:`-\frac1K \sum_k \frac1{n_k} \sum_{i: y_i = k} \log p_{ik}` over the classes
@@ -43,8 +50,7 @@ def balanced_log_loss(y_true, y_prob, *, labels=None, sample_weight=None):
     >>> round(loss, 4)  # log(4) / 2
     0.6931
     """
-    index, y_prob, weight = check_probabilities(y_true, y_prob, labels, sample_weight)
-    columns = np.arange(y_prob.shape[1])
-    return float(
-        log_loss(index, y_prob, labels=columns, sample_weight=balanced(weight, index))
-    )
+    index, prob, weight = check_probabilities(y_true, y_prob, labels, sample_weight)
+    weight = balanced(weight, index)
+    columns = np.arange(prob.shape[1])
+    return float(log_loss(index, prob, labels=columns, sample_weight=weight))

@@ -1,41 +1,38 @@
 """Recalls of the classes, and what sums them up: worst, geometric mean, mean."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import gmean
 from sklearn.metrics import recall_score
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from skcollapse._utils.checks import check_number
 from skcollapse._utils.sample_weight import check_sample_weight
 
 
-def class_recalls(y_true, y_pred, *, labels=None, sample_weight=None):
+def class_recalls(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the classes that have rows, and the recall of each, or raise.
 
-    Parameters
-    ----------
-    y_true, y_pred : array-like of shape (n_samples,)
-    labels : array-like of shape (n_classes,), default=None
-        Classes to look at. None for those of `y_true`, sorted.
-    sample_weight : array-like of shape (n_samples,), default=None
-
-    Returns
-    -------
-    classes : ndarray of shape (n_tested,)
-        Those that have rows of positive weight, in the order of `labels`.
-    recalls : ndarray of shape (n_tested,), float64
+    Classes are in the order of `labels`, by default the sorted ones of `y_true`.
     """
-    y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
-    check_consistent_length(y_true, y_pred)
-    if len(y_true) == 0:
+    true, predicted = column_or_1d(y_true), column_or_1d(y_pred)
+    check_consistent_length(true, predicted)
+    if len(true) == 0:
         raise ValueError("y_true holds no rows: pass at least one.")
     if sample_weight is not None:
-        sample_weight = check_sample_weight(sample_weight, len(y_true))
-    classes = np.unique(y_true) if labels is None else column_or_1d(labels)
+        sample_weight = check_sample_weight(sample_weight, len(true))
+    classes = np.unique(true) if labels is None else column_or_1d(labels)
     if len(np.unique(classes)) < len(classes):
         raise ValueError(f"labels must hold every class once, got {labels!r}.")
     recalls = recall_score(
-        y_true,
-        y_pred,
+        true,
+        predicted,
         labels=classes,
         average=None,
         sample_weight=sample_weight,
@@ -50,7 +47,9 @@ def class_recalls(y_true, y_pred, *, labels=None, sample_weight=None):
     return classes[tested], recalls[tested]
 
 
-def mean_recall(y_true, y_pred, *, sample_weight=None):
+def mean_recall(
+    y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None
+) -> float:
     """Return the balanced accuracy.
 
     scikit-learn's `balanced_accuracy_score` is the same number, but warns of classes
@@ -60,7 +59,13 @@ def mean_recall(y_true, y_pred, *, sample_weight=None):
     return float(recalls.mean())
 
 
-def worst_class_recall(y_true, y_pred, *, labels=None, sample_weight=None):
+def worst_class_recall(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Return the smallest recall of a class.
 
     Parameters
@@ -100,8 +105,13 @@ def worst_class_recall(y_true, y_pred, *, labels=None, sample_weight=None):
 
 
 def geometric_mean_recall(
-    y_true, y_pred, *, labels=None, sample_weight=None, correction=0.0
-):
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    correction: float = 0.0,
+) -> float:
     r"""Return the geometric mean of the recalls of the classes, the G-mean.
 
     :math:`\bigl(\prod_k r_k\bigr)^{1/K}` over the classes that have rows.
@@ -150,11 +160,7 @@ def geometric_mean_recall(
     >>> round(geometric_mean_recall(y_true, [0] * 6, correction=0.01), 3)
     0.1
     """
-    if not 0 <= correction <= 1:
-        raise ValueError(
-            f"correction stands for a recall of zero: it must be from 0 to 1, got "
-            f"{correction!r}."
-        )
+    correction = check_number("correction", correction, 0, 1)
     recalls = class_recalls(y_true, y_pred, labels=labels, sample_weight=sample_weight)
     # Older versions of SciPy take the logarithm of zero aloud.
     with np.errstate(divide="ignore"):

@@ -1,6 +1,10 @@
 """Scorers for searches and cross-validation."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.metrics import make_scorer
 
 from skcollapse.metrics._class_counts import counts_by_label
@@ -16,10 +20,14 @@ from skcollapse.metrics._recall import (
     mean_recall,
     worst_class_recall,
 )
-from skcollapse.metrics._shots import SHOTS, THRESHOLDS, check_thresholds
+from skcollapse.metrics._shots import SHOTS, THRESHOLDS, Thresholds, check_thresholds
 
 
-def imbalance_scorers(*, class_counts=None, thresholds=THRESHOLDS):
+def imbalance_scorers(
+    *,
+    class_counts: Mapping[Any, float] | ArrayLike | None = None,
+    thresholds: Thresholds = THRESHOLDS,
+) -> dict[str, Callable[..., float]]:
     """Return scorers for classes of unequal size, as ``scoring=`` takes them.
 
     ====================================  ==============================================
@@ -103,7 +111,8 @@ def imbalance_scorers(*, class_counts=None, thresholds=THRESHOLDS):
     # Before a search, not in the middle of it.
     check_thresholds(thresholds)
     if class_counts is not None:
-        counts_by_label(class_counts, np.arange(np.size(class_counts)))
+        n_classes = np.asarray(class_counts).size
+        counts_by_label(class_counts, np.arange(n_classes))
     shots = {
         f"{shot}_shot_recall": FittedScorer(
             shot_recall,

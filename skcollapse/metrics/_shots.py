@@ -1,26 +1,35 @@
 """Recall of classes with many, medium and few training samples."""
 
-import numpy as np
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from skcollapse._utils.checks import check_number
 from skcollapse.metrics._class_counts import counts_of, resolve_counts
 from skcollapse.metrics._recall import class_recalls
 
 SHOTS = "few", "medium", "many"
 THRESHOLDS = 20, 100
 
+Thresholds = Sequence[float] | np.ndarray
 
-def check_thresholds(thresholds):
+
+def check_thresholds(thresholds: Thresholds) -> tuple[float, float]:
     """Return the two thresholds, or raise."""
-    pair = np.asarray(thresholds)
-    if not (pair.shape == (2,) and pair.dtype.kind in "iuf" and 0 <= pair[0] < pair[1]):
+    try:
+        low, high = thresholds
+        low = check_number("thresholds[0]", low, 0)
+        return low, check_number("thresholds[1]", high, low, open_ends="low")
+    except (TypeError, ValueError) as error:
         raise ValueError(
             "thresholds must be two increasing numbers, the fewest training samples of "
-            f"a medium class and the most, got {thresholds!r}."
-        )
-    return pair
+            f"a medium class and the most; got {thresholds!r}."
+        ) from error
 
 
-def shot_of(counts, thresholds=THRESHOLDS):
+def shot_of(counts: ArrayLike, thresholds: Thresholds = THRESHOLDS) -> np.ndarray:
     """Return the group of each class, as an index into `SHOTS`."""
     low, high = check_thresholds(thresholds)
     counts = np.asarray(counts)
@@ -28,14 +37,14 @@ def shot_of(counts, thresholds=THRESHOLDS):
 
 
 def shot_accuracy(
-    y_true,
-    y_pred,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
     *,
-    class_counts,
-    thresholds=THRESHOLDS,
-    labels=None,
-    sample_weight=None,
-):
+    class_counts: Mapping[Any, float] | ArrayLike,
+    thresholds: Thresholds = THRESHOLDS,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> dict[str, float]:
     """Return the mean recall of classes with few, medium and many training samples.
 
     Parameters

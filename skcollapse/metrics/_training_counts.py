@@ -1,9 +1,11 @@
 """How many training samples of each class a fitted estimator has seen."""
 
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 
-def _last_step(steps):
+def _last_step(steps: list[tuple[str, Any]]) -> list[Any]:
     """Return the last step, unless a sampler has changed what it was fitted to."""
     resampled = any(hasattr(step, "fit_resample") for _, step in steps)
     return [] if resampled else [steps[-1][1]]
@@ -11,7 +13,7 @@ def _last_step(steps):
 
 # How to get from a fitted estimator to those that it has fitted, by the attribute that
 # holds them; the first that there is. Frozen estimators show what they hold.
-_WAYS_IN = {
+_WAYS_IN: dict[str, Callable[[Any], list[Any]]] = {
     # The members of an ensemble have samples, or even labels, of their own.
     "estimators_": lambda members: [],
     # Searches.
@@ -25,17 +27,10 @@ _WAYS_IN = {
 }
 
 
-def innermost(estimator):
+def innermost(estimator: Any) -> list[Any]:
     """Return the fitted estimators that count classes, or that lead no further.
 
-    Parameters
-    ----------
-    estimator : fitted estimator
-
-    Returns
-    -------
-    list of estimators
-        None of an ensemble, nor of a pipeline that resamples.
+    There are none in an ensemble, nor in a pipeline that resamples.
     """
     if hasattr(estimator, "class_counts_"):
         return [estimator]
@@ -46,7 +41,7 @@ def innermost(estimator):
     return [estimator]
 
 
-def training_counts(estimator):
+def training_counts(estimator: Any) -> dict[Any, float]:
     """Return a dict from labels to numbers of training samples, or raise.
 
     Where calibration has fitted several members, each has left out one fold. Every
@@ -63,7 +58,7 @@ def training_counts(estimator):
             "Classifiers of skcollapse count by themselves, also in searches, "
             "calibration, and pipelines that do not resample."
         )
-    sums = Counter()
+    sums: Counter[Any] = Counter()
     for part in parts:
         labels, counts = part.classes_.tolist(), part.class_counts_.tolist()
         sums.update(dict(zip(labels, counts, strict=True)))
@@ -71,5 +66,5 @@ def training_counts(estimator):
     classes = estimator.classes_.tolist()
     if not sums.keys() <= set(classes):
         # Calibration by temperature shows its members numbers in place of strings.
-        sums = {classes[k]: count for k, count in sums.items()}
+        sums = Counter({classes[k]: count for k, count in sums.items()})
     return {label: count / divisor for label, count in sums.items()}
