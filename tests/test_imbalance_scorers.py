@@ -36,9 +36,9 @@ from skcollapse.metrics import (
     head_tail_gap,
     imbalance_scorers,
     shot_accuracy,
+    training_counts,
     worst_class_recall,
 )
-from skcollapse.metrics._training_counts import training_counts
 
 SIZES = {"a": 160, "b": 60, "c": 30, "d": 12, "e": 4}
 ALONE = SIZES | {"f": 1}

@@ -1,51 +1,35 @@
 """Long-tailed class counts, and long-tailed subsamples of labelled data."""
 
-from numbers import Integral, Real
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state, column_or_1d
 
-__all__ = ["long_tail_counts", "make_long_tailed"]
+from skcollapse._utils.checks import check_choice, check_integer, check_number
+from skcollapse._utils.types import Seed
 
 # Products such as 2900 * 0.01 fall just short of the whole number they stand for.
 _ROUND_OFF = 1e-9
 
 
-def _exponential(n_classes, imbalance_ratio):
+def _exponential(n_classes: int, imbalance_ratio: float) -> np.ndarray:
     """Relative class sizes that fall geometrically from 1 to 1 / imbalance_ratio."""
-    return float(imbalance_ratio) ** -np.linspace(0.0, 1.0, n_classes)
+    return imbalance_ratio ** -np.linspace(0.0, 1.0, n_classes)
 
 
-def _step(n_classes, imbalance_ratio):
+def _step(n_classes: int, imbalance_ratio: float) -> np.ndarray:
     """Relative class sizes: 1 in the first half, 1 / imbalance_ratio in the second."""
     head = np.arange(n_classes) < (n_classes + 1) // 2
-    return np.where(head, 1.0, 1.0 / float(imbalance_ratio))
+    return np.where(head, 1.0, 1.0 / imbalance_ratio)
 
 
 _PROFILES = {"exp": _exponential, "step": _step}
 
 
-def _check_count(value, name):
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
-    return int(value)
-
-
-def _check_profile(imbalance_ratio, profile):
-    """Raise unless the ratio and the name of the profile make sense."""
-    is_number = isinstance(imbalance_ratio, Real) and not isinstance(
-        imbalance_ratio, bool
-    )
-    if not (is_number and np.isfinite(imbalance_ratio) and imbalance_ratio >= 1):
-        raise ValueError(
-            "imbalance_ratio is the size of the largest class over that of the "
-            f"smallest: a finite number of at least 1, got {imbalance_ratio!r}."
-        )
-    if not isinstance(profile, str) or profile not in _PROFILES:
-        raise ValueError(f"profile must be one of {list(_PROFILES)}, got {profile!r}.")
-
-
-def long_tail_counts(n_classes, n_max, imbalance_ratio, profile="exp"):
+def long_tail_counts(
+    n_classes: int, n_max: int, imbalance_ratio: float, profile: str = "exp"
+) -> np.ndarray:
     r"""Return the class sizes of a long-tailed profile, largest class first.
 
     Parameters
@@ -95,23 +79,24 @@ def long_tail_counts(n_classes, n_max, imbalance_ratio, profile="exp"):
     >>> long_tail_counts(5, n_max=1000, imbalance_ratio=100, profile="step")
     array([1000, 1000, 1000,   10,   10])
     """
-    n_classes = _check_count(n_classes, "n_classes")
-    n_max = _check_count(n_max, "n_max")
-    _check_profile(imbalance_ratio, profile)
+    n_classes = check_integer("n_classes", n_classes, 1)
+    n_max = check_integer("n_max", n_max, 1)
+    imbalance_ratio = check_number("imbalance_ratio", imbalance_ratio, 1)
+    check_choice("profile", profile, _PROFILES)
     sizes = n_max * _PROFILES[profile](n_classes, imbalance_ratio)
     return np.maximum(np.floor(sizes + _ROUND_OFF), 1).astype(np.int64)
 
 
 def make_long_tailed(
-    y,
-    imbalance_ratio=100.0,
+    y: ArrayLike,
+    imbalance_ratio: float = 100.0,
     *,
-    n_max=None,
-    profile="exp",
-    min_per_class=1,
-    class_order=None,
-    random_state=None,
-):
+    n_max: int | None = None,
+    profile: str = "exp",
+    min_per_class: int = 1,
+    class_order: str | ArrayLike | None = None,
+    random_state: Seed = None,
+) -> np.ndarray:
     """Draw a long-tailed subsample and return its indices into `y`.
 
     Samples are drawn without replacement. With the same `random_state` and
@@ -170,12 +155,13 @@ def make_long_tailed(
     >>> np.unique(y[index], return_counts=True)[1]
     array([ 20,   4, 100])
     """
-    _check_profile(imbalance_ratio, profile)
-    min_per_class = _check_count(min_per_class, "min_per_class")
-    y = column_or_1d(y)
-    if len(y) == 0:
+    imbalance_ratio = check_number("imbalance_ratio", imbalance_ratio, 1)
+    check_choice("profile", profile, _PROFILES)
+    min_per_class = check_integer("min_per_class", min_per_class, 1)
+    labels = column_or_1d(y)
+    if len(labels) == 0:
         raise ValueError("y holds no samples.")
-    classes, y_index = np.unique(y, return_inverse=True)
+    classes, y_index = np.unique(labels, return_inverse=True)
     available = np.bincount(y_index)
     rng = check_random_state(random_state)
     # Whatever the class sizes, the draws are the same: subsamples are nested.
@@ -184,15 +170,15 @@ def make_long_tailed(
     ]
     order = _resolve_class_order(class_order, classes, rng)
 
-    def counts_for(n_max):
+    def counts_for(n_max: int) -> np.ndarray:
         counts = np.empty(len(classes), dtype=np.int64)
         counts[order] = long_tail_counts(len(classes), n_max, imbalance_ratio, profile)
         return np.maximum(counts, min_per_class)
 
     if n_max is None:
-        n_max = _largest_n_max(counts_for, available, upper=available[order[0]])
+        n_max = _largest_n_max(counts_for, available, upper=int(available[order[0]]))
     else:
-        n_max = _check_count(n_max, "n_max")
+        n_max = check_integer("n_max", n_max, 1, also=(None,))
         if n_max < min_per_class:
             raise ValueError(
                 f"n_max={n_max} is smaller than min_per_class={min_per_class}."
@@ -200,21 +186,23 @@ def make_long_tailed(
     counts = counts_for(n_max)
     short = counts > available
     if short.any():
-        labels = classes.tolist()
+        names = classes.tolist()
         missing = "; ".join(
-            f"class {labels[k]!r} needs {counts[k]} and has {available[k]}"
+            f"class {names[k]!r} needs {counts[k]} and has {available[k]}"
             for k in np.flatnonzero(short)
         )
         raise ValueError(
             f"y has too few samples for n_max={n_max}, imbalance_ratio="
-            f"{imbalance_ratio}, min_per_class={min_per_class} and "
+            f"{imbalance_ratio:g}, min_per_class={min_per_class} and "
             f"profile={profile!r}: {missing}."
         )
     chosen = [rows[:count] for rows, count in zip(shuffled, counts, strict=True)]
     return np.sort(np.concatenate(chosen)).astype(np.int64, copy=False)
 
 
-def _resolve_class_order(class_order, classes, rng):
+def _resolve_class_order(
+    class_order: str | ArrayLike | None, classes: np.ndarray, rng: np.random.RandomState
+) -> np.ndarray:
     """Return the indices of `classes` from the head to the tail."""
     if class_order is None:
         return np.arange(len(classes))
@@ -225,9 +213,10 @@ def _resolve_class_order(class_order, classes, rng):
                 f"got {class_order!r}."
             )
         return rng.permutation(len(classes))
-    given = np.asarray(class_order).tolist()
+    given = np.asarray(class_order).ravel().tolist()
     position = {label: k for k, label in enumerate(classes.tolist())}
-    if len(given) != len(position) or set(given) != set(position):
+    one_axis = np.ndim(class_order) == 1
+    if not one_axis or len(given) != len(position) or set(given) != set(position):
         raise ValueError(
             "class_order must hold every class of y exactly once: the classes are "
             f"{list(position)}, got {given}."
@@ -235,9 +224,11 @@ def _resolve_class_order(class_order, classes, rng):
     return np.array([position[label] for label in given])
 
 
-def _largest_n_max(counts_for, available, upper):
+def _largest_n_max(
+    counts_for: Callable[[int], np.ndarray], available: np.ndarray, upper: int
+) -> int:
     """Return the largest n_max whose class sizes `available` allows, at least 1."""
-    lowest, highest = 1, int(upper)
+    lowest, highest = 1, upper
     while lowest < highest:
         middle = (lowest + highest + 1) // 2
         if (counts_for(middle) <= available).all():

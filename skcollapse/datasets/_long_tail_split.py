@@ -1,17 +1,21 @@
 """Cross-validation of classes with fewer rows than there are folds."""
 
 import warnings
-from numbers import Integral
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from skcollapse._utils.checks import check_choice, check_integer, plain
+from skcollapse._utils.types import Seed
 from skcollapse.fitting import shuffle_by_class
 
 
-class LongTailSplit(BaseCrossValidator):
+class LongTailSplit(BaseCrossValidator):  # type: ignore[misc]
     """Stratified folds in which every class is in every training part.
 
     A class is spread over the folds as evenly as its rows allow. One with fewer rows
@@ -55,23 +59,20 @@ class LongTailSplit(BaseCrossValidator):
     ['cat' 'dog' 'fox'] ['cat' 'cat']
     """
 
-    def __init__(self, n_splits=5, *, shuffle=True, random_state=None):
-        if not isinstance(n_splits, Integral) or n_splits < 2:
-            raise ValueError(
-                f"n_splits must be an integer of at least 2, got {n_splits!r}."
-            )
-        if not isinstance(shuffle, bool):
-            raise ValueError(f"shuffle must be True or False, got {shuffle!r}.")
+    def __init__(
+        self, n_splits: int = 5, *, shuffle: bool = True, random_state: Seed = None
+    ) -> None:
+        self.n_splits = check_integer("n_splits", n_splits, 2)
+        check_choice("shuffle", shuffle, (True, False))
         if random_state is not None and not shuffle:
             raise ValueError(
-                f"random_state={random_state!r} has no effect with shuffle=False: "
-                "leave it at None, or shuffle."
+                f"random_state={plain(random_state)!r} has no effect with "
+                "shuffle=False: leave it at None, or shuffle."
             )
-        self.n_splits = int(n_splits)
         self.shuffle = shuffle
         self.random_state = random_state
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return the number of folds.
 
         Parameters
@@ -85,7 +86,9 @@ class LongTailSplit(BaseCrossValidator):
         """
         return self.n_splits
 
-    def split(self, X, y, groups=None):
+    def split(
+        self, X: Any, y: ArrayLike, groups: Any = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Generate training and test rows of each fold.
 
         Parameters
@@ -115,12 +118,14 @@ class LongTailSplit(BaseCrossValidator):
             )
         yield from super().split(X, y)
 
-    def _iter_test_masks(self, X=None, y=None, groups=None):
+    def _iter_test_masks(
+        self, X: Any = None, y: Any = None, groups: Any = None
+    ) -> Iterator[np.ndarray]:
         fold = self._folds(column_or_1d(y))
         for k in range(self.n_splits):
             yield fold == k
 
-    def _folds(self, y):
+    def _folds(self, y: np.ndarray) -> np.ndarray:
         """Return the fold that holds out each row, and -1 for rows in none."""
         check_classification_targets(y)
         _, index, sizes = np.unique(y, return_inverse=True, return_counts=True)
