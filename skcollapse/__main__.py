@@ -1,15 +1,20 @@
-"""The command line: ``python -m skcollapse score FEATURES.npz``."""
+"""The command line: ``python -m skcollapse score FEATURES.npz``.
+
+What takes its time to import is imported once it is needed: help comes at once.
+"""
 
 import argparse
 import json
 import math
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from skcollapse import __version__
+from skcollapse._utils.checks import plain
 
-from skcollapse import NeuralCollapseScorer, __version__
-from skcollapse._utils.array_files import READERS, ArrayFileError, read_array
+if TYPE_CHECKING:
+    import numpy as np
 
 _EPILOG = """\
 KEY is the name of an array in FEATURES, or a file of its own with one array. Files are
@@ -18,7 +23,7 @@ and never unpickled.
 """
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """Run a command.
 
     Parameters
@@ -55,7 +60,7 @@ def main(argv=None):
     return 0
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="skcollapse", description="Neural collapse, measured."
     )
@@ -97,22 +102,24 @@ def _parser():
     return parser
 
 
-def _score(options):
+def _score(options: argparse.Namespace) -> str:
     """Return what the command prints."""
+    if options.bias is not None and options.weights is None:
+        raise ValueError("--bias belongs to a classifier: give --weights as well.")
     features = _array(options.file, options.features or _default_key(options.file), 2)
     labels = _array(options.file, options.labels, 1)
-    classifier = None
+    classifier: Any = None
     if options.weights is not None:
         classifier = _array(options.file, options.weights, 2)
         if options.bias is not None:
             classifier = classifier, _array(options.file, options.bias, 1)
-    elif options.bias is not None:
-        raise ValueError("--bias belongs to a classifier: give --weights as well.")
     if len(features) != len(labels):
-        raise ArrayFileError(
+        raise ValueError(
             f"{options.file}: has {len(features)} rows of features and {len(labels)} "
             "labels"
         )
+    from skcollapse.scorer import NeuralCollapseScorer
+
     scorer = NeuralCollapseScorer(classifier, split=options.split, ridge=options.ridge)
     report = scorer.fit(features, labels).report_
     if options.plot is not None:
@@ -120,24 +127,26 @@ def _score(options):
     return json.dumps(_plain(report), indent=2) if options.json else repr(report)
 
 
-def _default_key(path):
+def _default_key(path: str) -> str | None:
     return None if Path(path).suffix.lower() == ".npy" else "X"
 
 
-def _array(path, key, ndim):
+def _array(path: str, key: str | None, ndim: int) -> "np.ndarray":
     """Read an array of a file, or of one of its own."""
+    from skcollapse._utils.array_files import READERS, read_array
+
     if key is not None and Path(key).suffix.lower() in READERS:
         path, key = key, None
     return read_array(path, key, ndim=ndim)
 
 
-def _draw(report, path):
+def _draw(report: Any, path: str) -> None:
     from skcollapse.display import CollapseDisplay
 
     CollapseDisplay.from_report(report).figure_.savefig(path)
 
 
-def _plain(report):
+def _plain(report: Any) -> dict[str, Any]:
     """Return a report in what JSON has; NaN and infinity are null."""
     columns = report.classes.items()
     return {
@@ -147,8 +156,8 @@ def _plain(report):
     }
 
 
-def _number(value):
-    value = value.item() if isinstance(value, np.generic) else value
+def _number(value: Any) -> Any:
+    value = plain(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -175,7 +175,7 @@ def test_bad_input_is_found_at_once(fitted, test):
     with pytest.raises(ValueError, match="thresholds must be two increasing"):
         imbalance_scorers(thresholds=(100, 20))
     for counts in ({"a": -1}, [3, -1]):
-        with pytest.raises(ValueError, match="not negative, got -1"):
+        with pytest.raises(ValueError, match="at least 0; got -1"):
             imbalance_scorers(class_counts=counts)
     for counts, message in [
         ({"a": 5}, "class_counts has no number for class 'b'"),

@@ -10,7 +10,7 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
-from skcollapse import NeuralCollapseScorer
+from skcollapse import NeuralCollapseScorer, __version__
 from skcollapse.__main__ import main
 
 
@@ -148,3 +148,59 @@ def test_as_a_process(folder):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "skcollapse: error: none.npy: there is no such file\n"
+
+
+# What takes long to import, and is not needed to answer.
+SLOW = ("torch", "numpy", "scipy", "sklearn", "skcollapse._utils.devices")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer", "unneeded"),
+    [
+        (["--help"], "usage: skcollapse", SLOW),
+        (["score", "--help"], "FEATURES", SLOW),
+        (["--version"], __version__, SLOW),
+        ([], "required: COMMAND", SLOW),
+        (["score"], "required: FEATURES", SLOW),
+        (["score", "a.npz", "--ridge", "much"], "invalid float value", SLOW),
+        (["score", "a.npz", "--bias", "b"], "give --weights as well", SLOW),
+        (["score", "none.npz"], "there is no such file", ("torch", "sklearn")),
+    ],
+    ids=" ".join,
+)
+def test_answers_without_slow_imports(arguments, answer, unneeded):
+    code = f"""if True:
+        import sys
+        from skcollapse.__main__ import main
+        try:
+            status = main({arguments})
+        finally:
+            print("\\nimported:", [name for name in {unneeded} if name in sys.modules])
+        """
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer in done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "imported: []"
+
+
+def test_the_package_is_lazy():
+    code = """if True:
+        import sys
+        import skcollapse
+        assert not {"torch", "numpy", "sklearn"} & set(sys.modules)
+        names = "targets", "losses", "moments", "measures", "metrics", "datasets"
+        for name in (*names, "extract", "projectors", "training", "classifiers"):
+            assert name in dir(skcollapse), name
+        for name in ("display", "scorer", "monitor", *skcollapse.__all__):
+            assert name in dir(skcollapse), name
+        for name in names:
+            assert getattr(skcollapse, name) is sys.modules[f"skcollapse.{name}"]
+        from skcollapse import NeuralCollapseScorer
+        assert "skcollapse.display" not in sys.modules
+        assert "matplotlib" not in sys.modules
+        try:
+            skcollapse.nothing
+        except AttributeError as error:
+            assert "'skcollapse' has no attribute 'nothing'" in str(error)
+        """
+    subprocess.run([sys.executable, "-c", code], check=True)

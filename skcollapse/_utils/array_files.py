@@ -9,11 +9,13 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
+from typing import IO, Literal
 
 import numpy as np
-import torch
 from numpy.lib import format as npy
 
 # Booleans, numbers and strings.
@@ -24,64 +26,30 @@ _NPY_HEADERS = {
 }
 
 # What damaged, encrypted or foreign files bring about.
-_DAMAGE = (
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    EOFError,
-    SyntaxError,
-    MemoryError,
-    RuntimeError,
-    struct.error,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_DAMAGE: tuple[type[Exception], ...] = (OSError, ValueError, TypeError, KeyError)
+_DAMAGE += (EOFError, SyntaxError, MemoryError, RuntimeError, struct.error)
+_DAMAGE += (tokenize.TokenError, zipfile.BadZipFile, zlib.error)
+
+
+Reader = Callable[[Path, str | None, bool], np.ndarray]
 
 
 class ArrayFileError(ValueError):
     """A file that holds no such array; the message is one line and names the file."""
 
 
-def read_array(path, key=None, *, ndim=None, mmap=True):
-    """Read one array of a file.
+def read_array(
+    path: str | PathLike[str],
+    key: str | None = None,
+    *,
+    ndim: int | None = None,
+    mmap: bool = True,
+) -> np.ndarray:
+    """Read an array of booleans, numbers or strings, or raise ArrayFileError.
 
-    Parameters
-    ----------
-    path : str or path-like
-        Of a .npy, .npz or .safetensors file.
-    key : str, default=None
-        Which array of a .npz or .safetensors file. None is the only one.
-    ndim : int, default=None
-        The number of axes that the array must have; None for any.
-    mmap : bool, default=True
-        Map the array into memory, read-only, instead of loading it: .npy,
-        .safetensors, and .npz that is not compressed.
-
-    Returns
-    -------
-    ndarray
-        Of booleans, numbers or strings; bfloat16 comes in float32.
-
-    Raises
-    ------
-    ArrayFileError
-        If the file is missing, is not what its suffix says, is damaged, lacks the key
-        (the message lists those it has), or holds Python objects or an array of another
-        number of axes.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> import numpy as np
-    >>> from skcollapse._utils.array_files import read_array
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder, "data.npz")
-    ...     np.savez(path, X=np.eye(2), y=[0, 1])
-    ...     read_array(path, "y", mmap=False)
-    array([0, 1])
+    The key may be left out if the file holds one array alone. Where the format allows,
+    and the file is not compressed, the array is mapped into memory, read-only. bfloat16
+    comes in float32.
     """
     path = Path(path)
     with _one_line_errors(path):
@@ -95,12 +63,12 @@ def read_array(path, key=None, *, ndim=None, mmap=True):
         return array
 
 
-def _quoted(key):
+def _quoted(key: str | None) -> str:
     return "" if key is None else f"{key!r} "
 
 
 @contextmanager
-def _one_line_errors(path):
+def _one_line_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
@@ -112,7 +80,7 @@ def _one_line_errors(path):
         raise ArrayFileError(f"{path}: cannot be read ({reason})") from error
 
 
-def _reader(path):
+def _reader(path: Path) -> Reader:
     suffix = path.suffix.lower()
     if suffix not in READERS:
         raise ArrayFileError(
@@ -121,7 +89,7 @@ def _reader(path):
     return READERS[suffix]
 
 
-def _choose(key, keys):
+def _choose(key: str | None, keys: Iterable[str]) -> str:
     """Return the key of an array, given those of the file."""
     keys = sorted(keys)
     listed = ", ".join(map(repr, keys)) or "none"
@@ -134,14 +102,14 @@ def _choose(key, keys):
     return key
 
 
-def _read_npy(path, key, mmap):
+def _read_npy(path: Path, key: str | None, mmap: bool) -> np.ndarray:
     if key is not None:
         raise ArrayFileError(f"holds one array without a name, so none named {key!r}")
     with path.open("rb") as stream:
         return _read_stream(stream, path, 0 if mmap else None)
 
 
-def _read_npz(path, key, mmap):
+def _read_npz(path: Path, key: str | None, mmap: bool) -> np.ndarray:
     with zipfile.ZipFile(path) as archive:
         members = {
             info.filename.removesuffix(".npy"): info for info in archive.filelist
@@ -153,7 +121,7 @@ def _read_npz(path, key, mmap):
             return _read_stream(stream, path, start)
 
 
-def _data_offset(path, member):
+def _data_offset(path: Path, member: zipfile.ZipInfo) -> int:
     """Return where the data of a member of a zip file starts."""
     with path.open("rb") as file:
         # The lengths of name and extra field stand in the header before the data, and
@@ -163,7 +131,7 @@ def _data_offset(path, member):
     return member.header_offset + 30 + name + extra
 
 
-def _read_stream(stream, path, start):
+def _read_stream(stream: IO[bytes], path: Path, start: int | None) -> np.ndarray:
     """Read an array in .npy format, or map it if it starts somewhere in the file."""
     version = npy.read_magic(stream)
     if version not in _NPY_HEADERS:
@@ -173,13 +141,15 @@ def _read_stream(stream, path, start):
         raise ArrayFileError("holds Python objects, which are never loaded")
     # An empty array cannot be mapped.
     if start is not None and shape and 0 not in shape:
-        order = "F" if fortran_order else "C"
+        order: Literal["C", "F"] = "F" if fortran_order else "C"
         return np.memmap(path, dtype, "r", start + stream.tell(), shape, order)
     stream.seek(0)
     return npy.read_array(stream, allow_pickle=False)
 
 
-def _read_safetensors(path, key, mmap):
+def _read_safetensors(path: Path, key: str | None, mmap: bool) -> np.ndarray:
+    import torch
+
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
@@ -196,7 +166,7 @@ def _read_safetensors(path, key, mmap):
     return array
 
 
-READERS = {
+READERS: dict[str, Reader] = {
     ".npy": _read_npy,
     ".npz": _read_npz,
     ".safetensors": _read_safetensors,

@@ -114,7 +114,7 @@ def _others(also: tuple[Any, ...]) -> str:
 
 def check_one_label(y: Any) -> None:
     """Raise ValueError if the rows have several labels each."""
-    shape = getattr(y, "shape", ())
+    shape: tuple[int, ...] = getattr(y, "shape", ())
     if len(shape) > 1 and shape[1] > 1:
         raise ValueError(
             f"y must have the shape (n_samples,), one label for each row of X; got the "

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import parent_process
 from pathlib import Path
@@ -9,30 +10,15 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
+from skcollapse._utils.checks import is_auto, plain
 
-def resolve_device(device):
-    """Return the torch device that a ``device`` parameter stands for.
 
-    Parameters
-    ----------
-    device : str or torch.device
-        "auto" is the current CUDA device where there is one, and the CPU elsewhere.
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Return the torch device that a ``device`` parameter stands for, or raise.
 
-    Returns
-    -------
-    torch.device
-
-    Raises
-    ------
-    ValueError
-        If torch knows no such device, or it is not there.
-
-    Examples
-    --------
-    >>> resolve_device("cpu")
-    device(type='cpu')
+    "auto" is the current CUDA device where there is one, and the CPU elsewhere.
     """
-    if isinstance(device, str) and device == "auto":
+    if is_auto(device):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
@@ -41,29 +27,19 @@ def resolve_device(device):
     except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
-            f"device={device!r} cannot be used here ({reason}). Use device='auto' or "
-            "'cpu'."
+            f"device={plain(device)!r} cannot be used here ({reason}). Use "
+            "device='auto' or 'cpu'."
         ) from error
     return resolved
 
 
 @contextmanager
-def exclusive_device(device):
+def exclusive_device(device: torch.device) -> Iterator[None]:
     """Wait for a CUDA device until the other workers of the same search have left it.
 
     Side by side they would need the memory of one times their number. Threads wait for
     each other, and so do a process and those that it has started; not those of others,
-    who may need the device for days.
-
-    Parameters
-    ----------
-    device : torch.device
-        Nobody waits for the CPU.
-
-    Examples
-    --------
-    >>> with exclusive_device(torch.device("cpu")):
-    ...     pass
+    who may need the device for days. Nobody waits for the CPU.
     """
     if device.type != "cuda":
         yield
@@ -78,7 +54,7 @@ def exclusive_device(device):
                 torch.cuda.empty_cache()
 
 
-def _lock_file(device):
+def _lock_file(device: torch.device) -> Path:
     starter = parent_process()
     family = starter.pid if starter else os.getpid()
     # Indices may stand for other devices in another process.

@@ -16,7 +16,7 @@ class DocLinked:
     _doc_link_module = "skcollapse"
     _doc_link_template = DOCS_URL + "api/{page}.html"
 
-    def _doc_link_url_param_generator(self):
+    def _doc_link_url_param_generator(self) -> dict[str, str]:
         """Return what the template needs: the page, named as users import the class."""
         name, parts = type(self).__name__, type(self).__module__.split(".")
         packages = (".".join(parts[:stop]) for stop in range(1, len(parts) + 1))

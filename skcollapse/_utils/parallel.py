@@ -1,11 +1,13 @@
 """Long parts of the rows side by side, each on one thread."""
 
 import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ContextDecorator, contextmanager
+from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from functools import cache
 from itertools import pairwise
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,17 +23,12 @@ class _OfTheProcess(ContextDecorator):
     """A limit that holds for the whole process, however many run side by side.
 
     The first to enter sets it, and the last to leave restores what the first has found.
-
-    Parameters
-    ----------
-    limit : callable
-        Returns a context manager.
     """
 
-    def __init__(self, limit):
-        self._limit, self._lock, self._inside, self._context = limit, Lock(), 0, None
+    def __init__(self, limit: Callable[[], AbstractContextManager[object]]) -> None:
+        self._limit, self._lock, self._inside = limit, Lock(), 0
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         """Set the limit."""
         with self._lock:
             if self._inside == 0:
@@ -39,7 +36,7 @@ class _OfTheProcess(ContextDecorator):
                 self._context.__enter__()
             self._inside += 1
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         """Restore what was before."""
         with self._lock:
             self._inside -= 1
@@ -47,7 +44,7 @@ class _OfTheProcess(ContextDecorator):
                 self._context.__exit__(None, None, None)
 
 
-def one_thread_of(user_api):
+def one_thread_of(user_api: str) -> Any:
     """Set one thread for libraries of a kind, "blas" or "openmp"; return a context.
 
     :func:`threadpoolctl.threadpool_limits` would restore those of the other kind too.
@@ -56,13 +53,13 @@ def one_thread_of(user_api):
 
 
 @cache
-def _libraries():
+def _libraries() -> ThreadpoolController:
     # To find them takes longer than a small fit. All that compute are loaded by then.
     return ThreadpoolController()
 
 
 @contextmanager
-def _one_torch_thread():
+def _one_torch_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -70,7 +67,7 @@ def _one_torch_thread():
 
 
 @contextmanager
-def _one_blas_thread():
+def _one_blas_thread() -> Iterator[None]:
     # threadpoolctl lets no other thread change what one has set, until that has ended.
     with ThreadPoolExecutor(1) as thread:
         limit = thread.submit(one_thread_of, "blas").result()
@@ -86,12 +83,14 @@ one_thread = _OfTheProcess(_one_torch_thread)
 one_blas_thread = _OfTheProcess(_one_blas_thread)
 
 
-def row_slices(stop, step, start=0):
+def row_slices(stop: int, step: int, start: int = 0) -> Iterator[slice]:
     """Return slices of so many rows, one after the other."""
     return (slice(first, min(first + step, stop)) for first in range(start, stop, step))
 
 
-def sum_over_parts(function, n_rows, n_values, on_host):
+def sum_over_parts(
+    function: Callable[[int, int], Any], n_rows: int, n_values: int, on_host: bool
+) -> Any:
     """Return the sum of ``function(start, stop)`` over consecutive parts of rows."""
     workers = min(torch.get_num_threads(), _MOST_THREADS)
     if workers == 1 or not on_host or n_values < _SMALL:
@@ -110,7 +109,7 @@ def sum_over_parts(function, n_rows, n_values, on_host):
 
 
 @cache
-def _pool():
+def _pool() -> ThreadPoolExecutor:
     """Return threads that stay, since the first operations of a new one are slow."""
     return ThreadPoolExecutor(_MOST_THREADS - 1)
 

@@ -9,8 +9,9 @@ import hashlib
 import json
 import os
 import warnings
+from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -19,49 +20,25 @@ _META, _DIGEST = "meta", "sha256"
 
 
 class Checkpoint(NamedTuple):
-    """What was written.
+    """Tensors on the CPU, and the rest as JSON gives it back: with lists for tuples."""
 
-    Parameters
-    ----------
-    tensors : dict of str to tensor
-        On the CPU.
-    meta : dict
-        As JSON gives it back: tuples are lists, and all keys are strings.
-    """
-
-    tensors: dict
-    meta: dict
+    tensors: dict[str, torch.Tensor]
+    meta: dict[str, Any]
 
 
 class DamagedCheckpoint(ValueError):
     """A file that is not a whole checkpoint."""
 
 
-def write_checkpoint(path, tensors, meta):
+def write_checkpoint(
+    path: str | PathLike[str], tensors: dict[str, torch.Tensor], meta: dict[str, Any]
+) -> None:
     """Write a checkpoint, and keep the one before it.
 
     A new file is written beside the old one, forced to the disk, and takes its name:
     whenever the process or the machine stops, at least one whole checkpoint is there.
     The one before keeps the name with ``.previous`` added, unless it is damaged. One
     process at a time may write.
-
-    Parameters
-    ----------
-    path : str or path-like
-        In a folder that exists.
-    tensors : dict of str to tensor
-        On any device, of any dtype and strides, and sharing memory or not.
-    meta : dict
-        Anything that JSON can say, NaN and infinity too.
-
-    Raises
-    ------
-    ImportError
-        If the package safetensors is not installed.
-    TypeError
-        If ``meta`` holds what JSON cannot say.
-    OSError
-        If the file cannot be written; earlier checkpoints are left alone.
 
     Examples
     --------
@@ -101,32 +78,10 @@ def write_checkpoint(path, tensors, meta):
     _sync_folder(path.parent)
 
 
-def read_checkpoint(path):
-    """Read the newest whole checkpoint.
+def read_checkpoint(path: str | PathLike[str]) -> Checkpoint | None:
+    """Read the newest whole checkpoint, or return None if there is none.
 
-    Parameters
-    ----------
-    path : str or path-like
-
-    Returns
-    -------
-    Checkpoint or None
-        The previous one if the newest is damaged; None if there is none.
-
-    Raises
-    ------
-    ImportError
-        If the package safetensors is not installed.
-
-    Warns
-    -----
-    UserWarning
-        For each file that is there and damaged, or if only the previous one is there.
-
-    Examples
-    --------
-    >>> read_checkpoint("no/such/file.safetensors") is None
-    True
+    Warns if that is not the newest file, or if no file that is there is whole.
     """
     path = Path(path)
     previous = _beside(path, ".previous")
@@ -147,7 +102,7 @@ def read_checkpoint(path):
     return None
 
 
-def _safetensors():
+def _safetensors() -> Any:
     try:
         import safetensors.torch
     except ImportError as error:
@@ -157,26 +112,26 @@ def _safetensors():
     return safetensors
 
 
-def _beside(path, suffix):
+def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def _warn(message):
+def _warn(message: str) -> None:
     warnings.warn(message, UserWarning, stacklevel=3)
 
 
-def _digest(tensors, text):
+def _digest(tensors: dict[str, torch.Tensor], text: str) -> str:
     """Return the SHA-256 of names, dtypes, shapes, values and the JSON text."""
     digest = hashlib.sha256(text.encode())
     for name, tensor in sorted(tensors.items()):
         described = f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0"
         digest.update(described.encode())
         # NumPy has no bfloat16, but bytes of it.
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
-def _read(path):
+def _read(path: Path) -> Checkpoint:
     """Return the checkpoint of a file, or raise."""
     safetensors = _safetensors()
     if not path.is_file():
@@ -197,7 +152,7 @@ def _read(path):
     return Checkpoint(tensors, json.loads(text))
 
 
-def _sync_folder(folder):
+def _sync_folder(folder: Path) -> None:
     """Force the new names in a folder to the disk, where folders can be opened."""
     if os.name != "posix":
         return

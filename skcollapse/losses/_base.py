@@ -5,6 +5,8 @@ from torch import Tensor
 
 from skcollapse.losses._numerics import check_batch, weighted_mean
 
+MaybeTensor = Tensor | None
+
 
 class Loss:
     """A pull of features towards the class vectors of a target.
@@ -70,11 +72,7 @@ class Loss:
         return 1.0
 
     def per_sample(
-        self,
-        features: Tensor,
-        y: Tensor,
-        class_vectors: Tensor,
-        log_prior: Tensor | None,
+        self, features: Tensor, y: Tensor, class_vectors: Tensor, log_prior: MaybeTensor
     ) -> Tensor:
         """Return the (n,) losses of the samples, each computed without the others."""
         raise NotImplementedError
@@ -92,8 +90,8 @@ class Loss:
         features: Tensor,
         y: Tensor,
         class_vectors: Tensor,
-        sample_weight: Tensor | None,
-        log_prior: Tensor | None,
+        sample_weight: MaybeTensor,
+        log_prior: MaybeTensor,
     ) -> Tensor:
         """Return the loss of the batch: the weighted mean over its samples."""
         losses = self.per_sample(features, y, class_vectors, log_prior)

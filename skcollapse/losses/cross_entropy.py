@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skcollapse._utils.checks import check_number
-from skcollapse.losses._base import Loss
+from skcollapse.losses._base import Loss, MaybeTensor
 from skcollapse.losses._numerics import unit_rows
 
 
@@ -92,11 +92,7 @@ class CrossEntropy(Loss):
         return float(centred.square().mean())
 
     def per_sample(
-        self,
-        features: Tensor,
-        y: Tensor,
-        class_vectors: Tensor,
-        log_prior: Tensor | None,
+        self, features: Tensor, y: Tensor, class_vectors: Tensor, log_prior: MaybeTensor
     ) -> Tensor:
         """Return the (n,) cross-entropies of the samples."""
         if self.scale is not None:
@@ -113,7 +109,7 @@ class CrossEntropy(Loss):
             # slower, and count for nothing.
             least = torch.finfo(logits.dtype).tiny / torch.finfo(logits.dtype).eps
             # Autograd hands over None where nothing depends on the logits.
-            logits.register_hook(  # type: ignore[no-untyped-call]
+            logits.register_hook(
                 lambda gradient: (
                     None if gradient is None else F.hardshrink(gradient, least)
                 )

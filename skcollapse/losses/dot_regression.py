@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from skcollapse._utils.checks import check_choice, check_number
+from skcollapse.losses._base import MaybeTensor
 from skcollapse.losses._numerics import safe_norms, unit_rows
 from skcollapse.losses._weighting import WeightedLoss
 
@@ -80,11 +81,7 @@ class DotRegression(WeightedLoss):
         check_number("vector_energy", self.vector_energy, 0, open_ends="low")
 
     def per_sample(
-        self,
-        features: Tensor,
-        y: Tensor,
-        class_vectors: Tensor,
-        log_prior: Tensor | None,
+        self, features: Tensor, y: Tensor, class_vectors: Tensor, log_prior: MaybeTensor
     ) -> Tensor:
         """Return the (n,) squared errors of the inner products."""
         length = math.sqrt(self.feature_energy)

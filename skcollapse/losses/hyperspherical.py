@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from skcollapse._utils.checks import check_choice, check_number
+from skcollapse.losses._base import MaybeTensor
 from skcollapse.losses._numerics import unit_rows
 from skcollapse.losses._weighting import WeightedLoss
 
@@ -146,11 +147,7 @@ class HypersphericalUniformityGap(WeightedLoss):
         return (self.inter_weight * energy).to(class_vectors.dtype)
 
     def per_sample(
-        self,
-        features: Tensor,
-        y: Tensor,
-        class_vectors: Tensor,
-        log_prior: Tensor | None,
+        self, features: Tensor, y: Tensor, class_vectors: Tensor, log_prior: MaybeTensor
     ) -> Tensor:
         """Return the (n,) weighted distances to the class vectors."""
         units = unit_rows(class_vectors)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skcollapse._utils.checks import check_number
-from skcollapse.losses._base import Loss
+from skcollapse.losses._base import Loss, MaybeTensor
 from skcollapse.losses._numerics import unit_rows
 
 
@@ -97,11 +97,7 @@ class LDAM(Loss):
         return self.max_margin * shrunk.exp()
 
     def per_sample(
-        self,
-        features: Tensor,
-        y: Tensor,
-        class_vectors: Tensor,
-        log_prior: Tensor | None,
+        self, features: Tensor, y: Tensor, class_vectors: Tensor, log_prior: MaybeTensor
     ) -> Tensor:
         """Return the (n,) cross-entropies after the margin is taken off."""
         assert log_prior is not None  # needs_prior

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from skcollapse.losses._base import MaybeTensor
 from skcollapse.losses._weighting import WeightedLoss
 
 
@@ -44,11 +45,7 @@ class SquaredError(WeightedLoss):
     convex = True
 
     def per_sample(
-        self,
-        features: Tensor,
-        y: Tensor,
-        class_vectors: Tensor,
-        log_prior: Tensor | None,
+        self, features: Tensor, y: Tensor, class_vectors: Tensor, log_prior: MaybeTensor
     ) -> Tensor:
         """Return the (n,) halved squared distances."""
         return (features - class_vectors[y]).square().sum(dim=1) / 2
