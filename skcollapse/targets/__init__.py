@@ -28,6 +28,3 @@ TARGETS: dict[str, Target] = {
     "seli": SELI(),
     "hyperspherical": HypersphericalCode(),
 }
-class _T:
-    def __init__(self, build, assignable): self.build=build; self.assignable=assignable
-TARGETS = {k: _T(v, k=="hyperspherical") for k,v in TARGETS.items()}
