@@ -15,7 +15,7 @@ from skcollapse._utils.types import Seed
 from skcollapse.fitting import shuffle_by_class
 
 
-class LongTailSplit(BaseCrossValidator):  # type: ignore[misc]
+class LongTailSplit(BaseCrossValidator):
     """Stratified folds in which every class is in every training part.
 
     A class is spread over the folds as evenly as its rows allow. One with fewer rows

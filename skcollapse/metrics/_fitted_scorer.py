@@ -19,7 +19,7 @@ from skcollapse.metrics._shots import shot_accuracy
 from skcollapse.metrics._training_counts import training_counts
 
 
-class FittedScorer(_BaseScorer):  # type: ignore[misc]
+class FittedScorer(_BaseScorer):
     """A scorer whose function is given the fitted estimator too."""
 
     def _score(

@@ -1,0 +1,163 @@
+"""The rooms of the package: what may import what, and how large things may grow.
+
+The floors are checked by import-linter, see pyproject.toml.
+"""
+
+import ast
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "skcollapse"
+FILES = sorted(PACKAGE.rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES + TESTS}
+
+MOST_LINES = 350
+MOST_FILES = 25
+MOST_PARAMETERS = 6
+# Rooms in which no estimator is seen.
+BELOW_CLASSIFIERS = {
+    *("_utils", "targets", "moments", "losses", "rows", "projectors", "measures"),
+    *("extract", "fitting", "linear", "network"),
+}
+# More parameters than that, and why.
+MANY_PARAMETERS = {
+    "make_long_tailed": "the choices of an experiment, all of them by keyword",
+    "from_estimator": "as the displays of scikit-learn",
+    "from_predictions": "as the displays of scikit-learn",
+    "fit_network": "what extract_features takes, by keyword",
+    "record_network": "what extract_features takes, by keyword",
+}
+# Rooms whose public functions and classes are annotated.
+ANNOTATED = ["targets", "losses", "metrics", "datasets"]
+
+
+def room(path):
+    """Name the room of a file of the package: a folder, or a module of its own."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported(path):
+    """Yield the dotted names that a file imports from the package, with their lines."""
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from ((name, node.lineno) for name in names if "skcollapse." in name)
+
+
+def is_private(name):
+    """Whether a dotted name leads into a room past its face."""
+    _, other, *rest = name.split(".")
+    hidden = [part for part in rest if part.startswith("_") and not part.endswith("__")]
+    return bool(hidden) and other != "_utils"
+
+
+def functions(path):
+    """Yield the functions and methods of a file."""
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    return (node for node in ast.walk(TREES[path]) if isinstance(node, kinds))
+
+
+def parameters(function):
+    every = function.args.posonlyargs + function.args.args + function.args.kwonlyargs
+    return [arg.arg for arg in every if arg.arg not in ("self", "cls")]
+
+
+def test_rooms_know_only_the_faces_of_each_other():
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in FILES
+        for name, line in imported(path)
+        if is_private(name) and name.split(".")[1] != room(path)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_tests_know_only_the_faces_of_rooms():
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in TESTS
+        for name, line in imported(path)
+        if is_private(name)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_files_are_short():
+    lengths = {
+        path: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES
+    }
+    long = {
+        str(path): length for path, length in lengths.items() if length > MOST_LINES
+    }
+    assert not long
+
+
+def test_rooms_are_small():
+    rooms = [room(path) for path in FILES]
+    assert max(map(rooms.count, rooms)) <= MOST_FILES
+
+
+def test_functions_take_few_parameters():
+    # Constructors of parameter objects list what users set.
+    wrong = [
+        f"{path.relative_to(ROOT)}:{function.lineno} {function.name}"
+        for path in FILES
+        for function in functions(path)
+        if len(parameters(function)) > MOST_PARAMETERS
+        and function.name != "__init__"
+        and function.name not in MANY_PARAMETERS
+        and "parameters because" not in (ast.get_docstring(function) or "")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_estimator_is_seen_below_the_classifiers():
+    wrong = [
+        f"{path.relative_to(ROOT)}:{function.lineno} {function.name}"
+        for path in FILES
+        if room(path) in BELOW_CLASSIFIERS and path.stem != "checks"
+        for function in functions(path)
+        if "estimator" in parameters(function)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def own_functions(face):
+    """Yield the public functions and methods of a face, with their names."""
+    for name in face.__all__:
+        value = getattr(face, name)
+        if inspect.isfunction(value):
+            yield name, value
+        elif inspect.isclass(value):
+            for key, method in vars(value).items():
+                # Properties, class methods, and methods that scikit-learn makes available.
+                wrapped = (
+                    getattr(method, key, None) for key in ("fget", "__func__", "fn")
+                )
+                function = next(filter(None, wrapped), method)
+                public = not key.startswith("_") or key in ("__init__", "__call__")
+                if public and "skcollapse" in getattr(function, "__module__", ""):
+                    yield f"{name}.{key}", function
+
+
+@pytest.mark.parametrize("name", ANNOTATED)
+def test_what_is_public_is_annotated(name):
+    face = importlib.import_module(f"skcollapse.{name}")
+    wrong = []
+    for label, function in own_functions(face):
+        signature = inspect.signature(function)
+        every = [*signature.parameters.values()]
+        bare = [p.name for p in every if p.annotation is p.empty and p.name != "self"]
+        if bare or signature.return_annotation is signature.empty:
+            wrong.append(f"{label}: {bare or 'return'}")
+    assert not wrong, "\n".join(wrong)
