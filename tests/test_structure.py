@@ -139,14 +139,16 @@ def own_functions(face):
         if inspect.isfunction(value):
             yield name, value
         elif inspect.isclass(value):
-            for key, method in vars(value).items():
-                # Properties, class methods, and methods that scikit-learn makes available.
-                wrapped = (
+            for key, method in inspect.getmembers_static(value):
+                # Inside of properties, class methods, and scikit-learn's available_if.
+                inner = (
                     getattr(method, key, None) for key in ("fget", "__func__", "fn")
                 )
-                function = next(filter(None, wrapped), method)
+                function = next(filter(None, inner), method)
                 public = not key.startswith("_") or key in ("__init__", "__call__")
-                if public and "skcollapse" in getattr(function, "__module__", ""):
+                if public and "skcollapse" in (
+                    getattr(function, "__module__", "") or ""
+                ):
                     yield f"{name}.{key}", function
 
 

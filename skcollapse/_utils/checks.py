@@ -8,10 +8,9 @@ from functools import wraps
 from math import inf
 from numbers import Integral, Real
 from sys import float_info
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def plain(value: Any) -> Any:
@@ -124,13 +123,11 @@ def check_one_label(y: Any) -> None:
         )
 
 
-def unchanged_on_error(
-    method: Callable[Concatenate[Any, P], R],
-) -> Callable[Concatenate[Any, P], R]:
+def unchanged_on_error(method: F) -> F:
     """Let a method leave its estimator as it was if it fails or is interrupted."""
 
     @wraps(method)
-    def careful(estimator: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def careful(estimator: Any, *args: Any, **kwargs: Any) -> Any:
         before = dict(vars(estimator))
         try:
             return method(estimator, *args, **kwargs)
@@ -139,4 +136,4 @@ def unchanged_on_error(
             vars(estimator).update(before)
             raise
 
-    return careful
+    return cast(F, careful)
