@@ -6,6 +6,7 @@ The floors are checked by import-linter, see pyproject.toml.
 import ast
 import importlib
 import inspect
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES + T
 MOST_LINES = 350
 MOST_FILES = 25
 MOST_PARAMETERS = 6
+LONGEST_RUN = 5
 # Rooms in which no estimator is seen.
 BELOW_CLASSIFIERS = {
     *("_utils", "targets", "moments", "losses", "rows", "projectors", "measures"),
@@ -130,6 +132,36 @@ def test_no_estimator_is_seen_below_the_classifiers():
         if "estimator" in parameters(function)
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def code_lines(path):
+    """Return (number, text) of lines, but for signatures, imports and constructors."""
+    left_out = set()
+    for node in ast.walk(TREES[path]):
+        stop = getattr(node, "end_lineno", 0)
+        if isinstance(node, ast.FunctionDef) and node.name != "__init__":
+            stop = node.body[0].lineno - 1
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            pass  # a docstring
+        elif not isinstance(node, ast.FunctionDef | ast.Import | ast.ImportFrom):
+            continue
+        left_out |= set(range(node.lineno, stop + 1))
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+    return [
+        (k, line.strip()) for k, line in lines if line.strip() and k not in left_out
+    ]
+
+
+def test_nothing_is_written_twice():
+    places = defaultdict(list)
+    for path in FILES:
+        lines = code_lines(path)
+        for start in range(len(lines) - LONGEST_RUN):
+            run = lines[start : start + LONGEST_RUN + 1]
+            where = f"{path.relative_to(ROOT)}:{run[0][0]}"
+            places[tuple(text for _, text in run)].append(where)
+    twice = [" and ".join(found) for found in places.values() if len(found) > 1]
+    assert not twice, "\n".join(twice)
 
 
 def own_functions(face):

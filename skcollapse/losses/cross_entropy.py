@@ -26,15 +26,10 @@ class CrossEntropy(Loss):
     ----------
     scale : float or None, default=None
         None takes features and class vectors as they are, which is convex in the
-        features; a number looks at their cosine only and multiplies it.
+        features; a positive number looks at their cosine only and multiplies it.
     logit_adjustment : float, default=0.0
         The strength τ. At 1 the model is trained for the balanced error, and the
         loss is the balanced softmax of [2]_; other than 0 it needs ``log_prior``.
-
-    Raises
-    ------
-    ValueError
-        If ``scale`` is not positive and finite, or ``logit_adjustment`` not finite.
 
     References
     ----------

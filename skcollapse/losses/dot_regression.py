@@ -33,15 +33,9 @@ class DotRegression(WeightedLoss):
     denominator : {"paper", "code"}, default="paper"
         D is √(E_W E_H) in the paper and √E_H in the released code.
     feature_energy : float, default=1.0
-        E_H, the squared norm of the features.
+        E_H, the squared norm of the features; positive.
     vector_energy : float, default=1.0
-        E_W, the squared norm of the class vectors.
-
-    Raises
-    ------
-    ValueError
-        If ``weighting`` or ``denominator`` is unknown, or an energy is not positive
-        and finite.
+        E_W, the squared norm of the class vectors; positive.
 
     Notes
     -----

@@ -85,20 +85,14 @@ class HypersphericalUniformityGap(WeightedLoss):
     s : float, default=1.0
         Exponent of the energy, at least 0. Used by "mhe" alone.
     inter_weight : float, default=1.0
-        The weight α of the term between classes.
+        The weight α of the term between classes, at least 0.
     intra_weight : float, default=1.0
-        The weight β of the term within classes.
+        The weight β of the term within classes, at least 0.
     decoupled : bool, default=True
         False lets class vectors that are learned be pulled by the features too.
     weighting : {"class", "sample"}, default="class"
         "class" is the mean above: sample weights count within a class only, so class
         weights cancel. "sample" is the mean over all samples.
-
-    Raises
-    ------
-    ValueError
-        If ``criterion`` or ``weighting`` is unknown, or ``s`` or a weight is negative
-        or not finite.
 
     Notes
     -----

@@ -26,16 +26,11 @@ class LDAM(Loss):
     Parameters
     ----------
     scale : float or None, default=30.0
-        The factor s. None takes features and class vectors as they are:
+        The positive factor s. None takes features and class vectors as they are:
         :math:`s c_k` is :math:`w_k^\top h` then, and the margin is in its units.
     max_margin : float, default=0.5
-        The margin of the rarest class, :math:`\Delta_{\max}`; with ``scale=None`` that
-        of :math:`s \Delta_{\max}`. The margin of a class without a single row too.
-
-    Raises
-    ------
-    ValueError
-        If ``scale`` or ``max_margin`` is not positive and finite.
+        The margin of the rarest class, :math:`\Delta_{\max} > 0`; with ``scale=None``
+        that of :math:`s \Delta_{\max}`. The margin of a class without a row too.
 
     Notes
     -----

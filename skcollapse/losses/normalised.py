@@ -26,12 +26,7 @@ class NTCE(Loss):
     Parameters
     ----------
     temperature : float, default=0.1
-        The temperature τ.
-
-    Raises
-    ------
-    ValueError
-        If ``temperature`` is not positive and finite.
+        The temperature τ, positive: the lower, the more the nearest samples count.
 
     Notes
     -----
@@ -104,12 +99,7 @@ class NONL(NTCE):
     Parameters
     ----------
     temperature : float, default=0.1
-        The temperature τ.
-
-    Raises
-    ------
-    ValueError
-        If ``temperature`` is not positive and finite.
+        The temperature τ, positive: the lower, the more the nearest samples count.
 
     References
     ----------

@@ -23,11 +23,6 @@ class SquaredError(WeightedLoss):
         Mean over the samples, or over the class means of the classes present in the
         batch: sample weights then count within a class only, so class weights cancel.
 
-    Raises
-    ------
-    ValueError
-        If ``weighting`` is unknown.
-
     References
     ----------
     .. [1] Han, Papyan and Donoho, "Neural collapse under MSE loss: proximity to and
