@@ -5,7 +5,7 @@ from it?
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skcollapse.classifiers import ETFClassifier, HUGClassifier
@@ -37,7 +37,7 @@ _SUBMODULES = {
 }
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     """Import a class or a submodule when it is asked for: torch takes its time."""
     if name in _CLASSES:
         return getattr(import_module(f"{__name__}.{_CLASSES[name]}"), name)

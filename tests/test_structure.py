@@ -35,7 +35,7 @@ MANY_PARAMETERS = {
     "record_network": "what extract_features takes, by keyword",
 }
 # Rooms whose public functions and classes are annotated.
-ANNOTATED = ["targets", "losses", "metrics", "datasets"]
+ANNOTATED = ["targets", "losses", "metrics", "datasets", "classifiers"]
 
 
 def room(path):

@@ -138,9 +138,10 @@ class EquiangularBasisVectors(Target):
         if n_components is None:
             n_components = size
         n_components = check_integer("n_components", n_components, size)
-        axes, turn = np.eye(size, n_components), ortho_group(n_components, random_state)
+        turn = ortho_group.rvs(n_components, random_state=random_state)
+        axes = np.eye(size, n_components)
         code = np.vstack([axes, hadamard(size) / np.sqrt(size) @ axes])
-        vectors = code[: len(class_counts)] @ turn.rvs()
+        vectors = code[: len(class_counts)] @ turn
         return ClassGeometry(classifier=vectors, means=vectors)
 
 

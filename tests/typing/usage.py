@@ -8,6 +8,7 @@ from typing import assert_type
 import numpy as np
 from torch import Tensor
 
+import skcollapse
 from skcollapse import ETFClassifier, HUGClassifier, NeuralCollapseScorer
 from skcollapse.datasets import long_tail_counts, make_long_tailed
 from skcollapse.losses import NTCE, get_loss
@@ -39,6 +40,7 @@ def metrics(y: np.ndarray) -> None:
     recalls = shot_accuracy(y, y, class_counts={"cat": 900, "dog": 9})
     assert_type(recalls, dict[str, float])
     assert_type(head_tail_gap(y, y, class_counts=[900, 9]), float)
+    skcollapse.metrics.worst_class_recall(y, y)
     shot_accuracy(y, y)  # type: ignore[call-arg]
     shot_accuracy(y, y, class_counts=[5], thresholds=20)  # type: ignore[arg-type]
 
