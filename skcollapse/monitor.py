@@ -1,11 +1,15 @@
 """A monitor: reports of collapse along a training run."""
 
-from numbers import Integral
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+import torch
 
+from skcollapse._utils.arrays import Rows
+from skcollapse._utils.checks import check_integer
 from skcollapse.classifiers import ProjectionClassifier
-from skcollapse.scorer import NeuralCollapseScorer
+from skcollapse.scorer import CollapseReport, NeuralCollapseScorer
 
 __all__ = ["CollapseMonitor"]
 
@@ -36,6 +40,8 @@ class CollapseMonitor:
     ------
     ValueError
         If `every` is not a positive integer.
+    TypeError
+        If `scorer` is something else.
 
     See Also
     --------
@@ -78,26 +84,41 @@ class CollapseMonitor:
     True
     """
 
-    def __init__(self, scorer=None, *, every=1):
-        if not isinstance(every, Integral) or isinstance(every, bool) or every < 1:
-            raise ValueError(f"every must be an integer of at least 1, got {every!r}.")
+    def __init__(
+        self, scorer: NeuralCollapseScorer | None = None, *, every: int = 1
+    ) -> None:
+        if not (scorer is None or isinstance(scorer, NeuralCollapseScorer)):
+            raise TypeError(
+                f"scorer must be a NeuralCollapseScorer or None; got {scorer!r}."
+            )
         self.scorer = NeuralCollapseScorer() if scorer is None else scorer
-        self.every = every
-        self.reports = {}
+        self.every = check_integer("every", every, 1)
+        self.reports: dict[int, CollapseReport] = {}
         self._epoch = -1
         # By the estimator in the fit: several may be fitted at once, in threads.
-        self._of_fit = {}
+        self._of_fit: dict[Any, dict[int, CollapseReport]] = {}
 
-    def record(self, X, y, *, classifier=None, sample_weight=None, epoch=None):
+    def record(
+        self,
+        X: Rows,
+        y: Rows,
+        *,
+        classifier: Any = None,
+        sample_weight: Rows | None = None,
+        epoch: int | None = None,
+    ) -> CollapseReport | None:
         """Measure features, if it is time.
 
         Parameters
         ----------
         X : array-like or tensor of shape (n_samples, n_features)
+            Features.
         y : array-like or tensor of shape (n_samples,)
+            Labels.
         classifier : array, tuple, torch.nn.Linear or fitted estimator, default=None
             The classifier at this epoch. None for that of `scorer`.
         sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; None stands for ones.
         epoch : int, default=None
             None for the one after that of the last call, the first being 0.
 
@@ -118,25 +139,26 @@ class CollapseMonitor:
 
     def record_network(
         self,
-        module,
-        loader,
+        module: torch.nn.Module,
+        loader: Iterable[Any],
         *,
-        classes=None,
-        layer=None,
-        device="auto",
-        autocast=None,
-        epoch=None,
-    ):
+        epoch: int | None = None,
+        **options: Any,
+    ) -> CollapseReport | None:
         """Measure a network, if it is time.
 
         Parameters
         ----------
-        module, loader, classes, layer, device, autocast
-            As in :meth:`NeuralCollapseScorer.fit_network
-            <skcollapse.NeuralCollapseScorer.fit_network>`. The loader is left alone in
-            between. A loader that shuffles draws random numbers.
+        module : torch.nn.Module
+            Left as it was.
+        loader : iterable
+            Batches with labels, left alone in between. One that shuffles draws random
+            numbers.
         epoch : int, default=None
             None for the one after that of the last call, the first being 0.
+        **options : keyword arguments
+            As for :meth:`NeuralCollapseScorer.fit_network
+            <skcollapse.NeuralCollapseScorer.fit_network>`.
 
         Returns
         -------
@@ -150,29 +172,11 @@ class CollapseMonitor:
         """
         if not self._is_due(epoch):
             return None
-        scorer = self._new_scorer(None).fit_network(
-            module,
-            loader,
-            classes=classes,
-            layer=layer,
-            device=device,
-            autocast=autocast,
-        )
+        scorer = self._new_scorer(None).fit_network(module, loader, **options)
         return self._keep(scorer.report_)
 
-    def setup(self, estimator, context):
-        """Begin the reports of a fit. Called by scikit-learn.
-
-        Parameters
-        ----------
-        estimator : ETFClassifier or HUGClassifier
-        context : sklearn.callback.CallbackContext
-
-        Raises
-        ------
-        TypeError
-            If it is any other estimator.
-        """
+    def setup(self, estimator: Any, context: Any) -> None:
+        """Begin the reports of a fit, or raise TypeError. Called by scikit-learn."""
         if not isinstance(estimator, ProjectionClassifier):
             raise TypeError(
                 "CollapseMonitor follows ETFClassifier and HUGClassifier, not "
@@ -181,37 +185,22 @@ class CollapseMonitor:
             )
         self.reports = self._of_fit[estimator] = {}
 
-    def on_fit_task_begin(self, estimator, context):
-        """Do nothing. Called by scikit-learn.
-
-        Parameters
-        ----------
-        estimator : ETFClassifier or HUGClassifier
-        context : sklearn.callback.CallbackContext
-        """
+    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+        """Do nothing. Called by scikit-learn."""
 
     def on_fit_task_end(
         self,
-        estimator,
-        context,
+        estimator: Any,
+        context: Any,
         *,
-        X=None,
-        y=None,
-        metadata=None,
-        fitted_estimator=None,
-    ):
+        X: Any = None,
+        y: Any = None,
+        metadata: dict[str, Any] | None = None,
+        fitted_estimator: Any = None,
+    ) -> None:
         """Measure the projected rows, if it is time. Called by scikit-learn.
 
-        Parameters
-        ----------
-        estimator : ETFClassifier or HUGClassifier
-        context : sklearn.callback.CallbackContext
-        X, y : arrays
-            The training rows.
-        metadata : dict or None
-            With "sample_weight" where there are weights.
-        fitted_estimator : estimator or None
-            As far as it is fitted. There is none after a trial of a search.
+        A trial of a search ends without a fitted estimator.
         """
         if fitted_estimator is None:
             return
@@ -223,17 +212,11 @@ class CollapseMonitor:
         weight = (metadata or {}).get("sample_weight")
         reports[epoch] = scorer.fit(fitted_estimator.transform(X), y, weight).report_
 
-    def teardown(self, estimator, context):
-        """End the reports of a fit. Called by scikit-learn.
-
-        Parameters
-        ----------
-        estimator : ETFClassifier or HUGClassifier
-        context : sklearn.callback.CallbackContext
-        """
+    def teardown(self, estimator: Any, context: Any) -> None:
+        """End the reports of a fit. Called by scikit-learn."""
         self._of_fit.pop(estimator, None)
 
-    def curve(self, name):
+    def curve(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Return a measure along training.
 
         Parameters
@@ -254,16 +237,17 @@ class CollapseMonitor:
         epochs = np.array(list(self.reports), dtype=int)
         return epochs, np.array([report[name] for report in self.reports.values()])
 
-    def _is_due(self, epoch):
-        self._epoch = self._epoch + 1 if epoch is None else int(epoch)
+    def _is_due(self, epoch: int | None) -> bool:
+        following = self._epoch + 1
+        self._epoch = following if epoch is None else check_integer("epoch", epoch, 0)
         return self._epoch % self.every == 0
 
-    def _new_scorer(self, classifier):
+    def _new_scorer(self, classifier: Any) -> NeuralCollapseScorer:
         parameters = self.scorer.get_params(deep=False)
         if classifier is not None:
             parameters["classifier"] = classifier
         return type(self.scorer)(**parameters)
 
-    def _keep(self, report):
+    def _keep(self, report: CollapseReport) -> CollapseReport:
         self.reports[self._epoch] = report
         return report

@@ -159,6 +159,13 @@ def test_curves_of_a_history(iris, head):
         assert_array_equal(line.get_ydata(), [r[name] for r in history.values()])
     assert nc1.get_yscale() == "log"
     assert nc2.get_yscale() == "linear"
+    for reports in ([], (), {}):
+        with pytest.raises(ValueError, match="reports must be a list of at least one"):
+            CollapseDisplay(reports).plot()
+    with pytest.raises(TypeError, match="a CollapseReport; got 3"):
+        CollapseDisplay([3]).plot()
+    with pytest.raises(TypeError, match="a CollapseReport; got 'a'"):
+        GramDisplay.from_report("a")
     with pytest.raises(ValueError, match="history holds no report"):
         CollapseDisplay.from_history({})
 

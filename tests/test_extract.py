@@ -519,7 +519,7 @@ def test_mixed_precision():
     assert mixed.features.dtype == mixed.logits.dtype == np.float32
     assert_allclose(mixed.features, single.features, atol=0.05)
     assert not np.array_equal(mixed.features, single.features)
-    with pytest.raises(ValueError, match="autocast must be None"):
+    with pytest.raises(ValueError, match=r"autocast must be one of None, torch\.bf"):
         iter_features(network, [x], autocast=torch.float32)
 
 
@@ -699,10 +699,15 @@ def test_functions_and_methods_give_the_features_themselves(images):
     assert_same_state(network, before)
 
 
+def test_a_data_set_is_no_array(images):
+    data = TensorDataset(torch.ones(4, 6), torch.zeros(4))
+    for X in (data, DataLoader(data)):
+        with pytest.raises(TypeError, match=r"X must be .* extract_features"):
+            FeatureExtractor(mlp()).fit(X)
+
+
 def test_functions_return_rows(images):
-    with pytest.raises(
-        ValueError, match=r"each of 11 inputs; got the shape \(11, 1, 8"
-    ):
+    with pytest.raises(ValueError, match=r"each of 11 rows; got the shape \(11, 1, 8"):
         FeatureExtractor(torch.sigmoid).transform(images)
 
 

@@ -17,16 +17,16 @@ from torch.utils.data import DataLoader, TensorDataset
 from skcollapse import ETFClassifier, HUGClassifier, NeuralCollapseScorer
 from skcollapse.display import CollapseDisplay
 from skcollapse.monitor import CollapseMonitor
+from skcollapse.projectors import MLP
+from skcollapse.training import Trainer
 
 needs_callbacks = pytest.mark.skipif(
     not hasattr(LogisticRegression, "set_callbacks"),
     reason="scikit-learn has callbacks from version 1.9 on",
 )
 NETWORK = ETFClassifier(
-    projector="mlp",
-    hidden_layer_sizes=(8,),
-    learning_rate="constant",
-    learning_rate_init=0.02,
+    projector=MLP(hidden_layer_sizes=(8,)),
+    trainer=Trainer(learning_rate="constant", learning_rate_init=0.02),
     max_iter=7,
     random_state=0,
 )
@@ -97,8 +97,20 @@ def test_networks(iris):
 
 @pytest.mark.parametrize("every", [0, 1.5, True, "2"])
 def test_bad_interval(every):
-    with pytest.raises(ValueError, match="every must be an integer of at least 1"):
+    with pytest.raises(ValueError, match="every must be an integer, at least 1"):
         CollapseMonitor(every=every)
+
+
+@pytest.mark.parametrize("scorer", [3, "nc1", NeuralCollapseScorer])
+def test_a_scorer_of_another_kind(scorer):
+    with pytest.raises(TypeError, match="scorer must be a NeuralCollapseScorer"):
+        CollapseMonitor(scorer)
+
+
+@pytest.mark.parametrize("epoch", ["3", 1.5, -1])
+def test_bad_epoch(epoch, iris):
+    with pytest.raises(ValueError, match="epoch must be an integer, at least 0"):
+        CollapseMonitor().record(*iris, epoch=epoch)
 
 
 # --- as a callback -----------------------------------------------------------------
@@ -109,10 +121,10 @@ def test_bad_interval(every):
     "estimator",
     [
         NETWORK,
-        clone(NETWORK).set_params(early_stopping=True),
+        clone(NETWORK).set_params(trainer__early_stopping=True),
         HUGClassifier(
             proxy="orthogonal",
-            learning_rate="constant",
+            trainer=Trainer(learning_rate="constant"),
             max_iter=7,
             random_state=0,
         ),

@@ -19,10 +19,11 @@ from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from torch.utils.data import DataLoader, Dataset
 
 from skcollapse import ETFClassifier, NeuralCollapseScorer, measures
-from skcollapse.moments import RowMoments
-from skcollapse.scorer._catalogue import CATALOGUE
+from skcollapse.measures import MEASURES, Measure
+from skcollapse.moments import ClassMoments, RowMoments
 from skcollapse.targets import seli, simplex_etf
 
 FEATURE_KEYS = {
@@ -338,7 +339,7 @@ def test_what_batches_do_not_say(iris, head, monkeypatch):
     assert missing() == {"nc4_ncc_agreement"}
     without = {"nc1", "nc1_balanced", "vci", "nc4_ncc_agreement"}
     assert missing(scatter=False, metric="cdnv") == without
-    monkeypatch.setattr("skcollapse.scorer._scatter._CHEAP_CLASS_SCATTER", 1)
+    monkeypatch.setattr("skcollapse.scorer._checks._CHEAP_CLASS_SCATTER", 1)
     assert missing() == {"nc1_balanced", "nc4_ncc_agreement"}
 
 
@@ -367,7 +368,7 @@ def test_batches_of_declared_classes(iris):
 # Scores
 
 
-@pytest.mark.parametrize("metric", CATALOGUE)
+@pytest.mark.parametrize("metric", MEASURES)
 def test_score_is_the_measure_of_other_rows(iris, head, metric):
     X, y = iris
     scorer = NeuralCollapseScorer(head, metric=metric).fit(X, y)
@@ -441,11 +442,11 @@ def test_clone_and_pickle(iris, head):
     [
         ({"metric": "nc7"}, "metric must be one of 'nc1', .* got 'nc7'"),
         ({"metric": "nc3_cosine"}, "measures a classifier: pass classifier="),
-        ({"scatter": "yes"}, "scatter must be True, False or \"auto\"; got 'yes'"),
+        ({"scatter": "yes"}, "scatter must be one of True, False, 'auto'; got 'yes'"),
         ({"scatter": False, "metric": "vci"}, "metric='vci' needs a scatter matrix"),
         ({"target": "cube"}, "target must be one of 'etf', .* got 'cube'"),
-        ({"target": np.eye(2)}, r"each of the 3 classes, got the shape \(2, 2\)"),
-        ({"split": 3}, "split must be a name, got 3"),
+        ({"target": np.eye(2)}, r"each of the 3 classes; got the shape \(2, 2\)"),
+        ({"split": 3}, "split must be a name, .* got 3"),
         ({"ridge": -1}, "ridge must be a finite number"),
         ({"classifier": LogisticRegression()}, "must be a fitted linear classifier"),
         ({"classifier": np.eye(3)}, r"class vectors of shape \(3, 4\).*\(3, 3\)"),
@@ -472,3 +473,176 @@ def test_bad_rows(iris):
     scorer.fit(X, y)
     with pytest.raises(ValueError, match="not one of the classes"):
         scorer.score(X, y + 1)
+
+
+# What fails leaves a scorer as it was
+
+
+class Rows(Dataset):
+    """Ends without an IndexError, as many data sets do."""
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        return torch.zeros(4), 0
+
+
+@pytest.mark.parametrize("how", ["fit", "score", "partial_fit", "predict"])
+@pytest.mark.parametrize("X", [Rows(), DataLoader(Rows())])
+def test_a_data_set_is_no_array(iris, how, X):
+    scorer = NeuralCollapseScorer().fit(*iris)
+    more = () if how == "predict" else (np.arange(6) % 2,)
+    with pytest.raises(TypeError, match=r"X must be an array .* extract_features"):
+        getattr(scorer, how)(X, *more)
+
+
+def interrupt(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def failures(X, y):
+    """Return calls that fail, by what is wrong with them."""
+    wrong = np.full_like(X, np.nan)
+    labels = np.arange(3)
+    net = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Linear(3, 3))
+    return {
+        "NaN": lambda s: s.fit(wrong, y),
+        "one class": lambda s: s.fit(X, 0 * y),
+        "features": lambda s: s.partial_fit(X[:, :2], y, labels, y[:3]),
+        "labels": lambda s: s.partial_fit(X, y + 7, labels),
+        "no classes": lambda s: s.partial_fit(X, y, [5, 6]),
+        "NaN in a batch": lambda s: s.partial_fit(wrong, y, labels),
+        "weights": lambda s: s.fit(X[:, :3], y, -np.ones(len(y))),
+        "parameter": lambda s: s.set_params(split=3).fit(X[:, :3], y),
+        "target": lambda s: s.set_params(target=np.eye(2)).fit(X[:, :3], y),
+        "network": lambda s: s.fit_network(net, [(torch.ones(2, 3), torch.ones(2))]),
+        "no batches": lambda s: s.fit_network(net, []),
+    }
+
+
+def state(scorer):
+    learnt = {name: v for name, v in vars(scorer).items() if name.endswith("_")}
+    counts, centres = scorer.class_counts_, scorer.centres_
+    return pickle.dumps((learnt, counts, centres, scorer.report_))
+
+
+@pytest.mark.parametrize("way", ["fit", "partial_fit"])
+@pytest.mark.parametrize("name", failures(*load_iris(return_X_y=True)))
+def test_a_failed_fit_leaves_a_scorer_alone(iris, way, name):
+    X, y = iris
+    scorer = NeuralCollapseScorer()
+    scorer.fit(X, y) if way == "fit" else scorer.partial_fit(X, y, [0, 1, 2])
+    before = state(scorer)
+    with pytest.raises((ValueError, TypeError)):
+        failures(X, y)[name](scorer)
+    scorer.set_params(split="train", target="etf")
+    assert state(scorer) == before
+    scorer.partial_fit(X, y, [0, 1, 2])
+    assert scorer.class_counts_.sum() == (150 if way == "fit" else 300)
+
+
+@pytest.mark.parametrize("step", ["_merge_classes", "_add_scatter"])
+def test_an_interrupted_batch_is_not_added(iris, step, monkeypatch):
+    X, y = iris
+    scorer = NeuralCollapseScorer().partial_fit(X, y, [0, 1, 2])
+    before = state(scorer)
+    with monkeypatch.context() as patch:
+        patch.setattr(ClassMoments, step, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            scorer.partial_fit(2 * X, y)
+    assert state(scorer) == before
+
+
+# Weights, magnitudes and targets
+
+
+def test_a_class_of_weight_zero_is_left_out(iris, head):
+    X, y = iris
+    weight = np.where(y == 1, 0.0, 1.0)
+    kept = y != 1
+    for labels in (y, np.array(["a", "b", "c"])[y]):
+        scorer = NeuralCollapseScorer().fit(X, labels, weight)
+        assert_reports(scorer.report_, report(X[kept], labels[kept]))
+        assert_array_equal(scorer.classes_, np.unique(labels[kept]))
+        assert_allclose(
+            scorer.score(X, labels, weight), scorer.score(X[kept], labels[kept])
+        )
+    streamed = NeuralCollapseScorer()
+    streamed.partial_fit(np.where(kept[:, None], X, np.nan), y, [0, 2], weight)
+    assert_reports(streamed.report_, report(X[kept], y[kept]))
+    with pytest.raises(ValueError, match="y holds 1, which is not one of"):
+        NeuralCollapseScorer().partial_fit(X, y, [0, 2], np.ones(150))
+
+
+@pytest.mark.parametrize("length", [1e5, 1e7, 1e9])
+def test_a_row_far_away_in_float32(iris, head, length):
+    X, y = iris
+    X = X.astype(np.float32)
+    X[3] = length * np.float32([1, -2, 0.5, 3])
+    expected = report(X.astype(np.float64), y, classifier=head)
+    assert_reports(report(X, y, classifier=head), expected)
+    streamed = NeuralCollapseScorer(head)
+    for rows in np.split(np.random.default_rng(0).permutation(150), 3):
+        streamed.partial_fit(X[rows], y[rows], [0, 1, 2])
+    for name in ("nc1", "nc1_balanced", "cdnv", "seli_distance", "nc3_cosine"):
+        assert_allclose(streamed.report_[name], expected[name], rtol=0.02)
+
+
+def test_hyperspherical_target_has_as_many_dimensions_as_the_means():
+    angles = np.pi / 3 * np.array([0, 3, 1, 5, 2, 4])
+    hexagon = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    y = np.repeat(np.arange(6), 5)
+    found = report(3 * hexagon[y] + 1, y, target="hyperspherical")
+    assert_allclose(found["target_distance"], 0, atol=1e-6)
+    assert found["nc2_etf_distance"] > 0.5
+    etf = simplex_etf(6, 8, random_state=0)
+    found = report(etf[y], y, target="hyperspherical")
+    assert_allclose(found["target_distance"], 0, atol=1e-6)
+    # On a line there is no code for more than two classes.
+    found = report(y[:, None] * 1.0, y, target="hyperspherical")
+    assert np.isnan(found["target_distance"])
+
+
+# A measure of one's own
+
+
+def directional_cdnv(moments):
+    """Variance of each class along its gap to each other class, over the gap."""
+    means, own = moments.means, moments.class_scatter
+    values = []
+    for k, j in zip(*np.triu_indices(len(means), 1), strict=True):
+        gap = means[k] - means[j]
+        spread = own[k] / moments.counts[k] + own[j] / moments.counts[j]
+        values.append(gap @ spread @ gap / (2 * (gap @ gap) ** 2))
+    return np.mean(values)
+
+
+def test_a_new_measure_is_one_entry(iris, monkeypatch):
+    entry = Measure("CDNV along gaps", lambda i: directional_cdnv(i.moments), "NC1")
+    monkeypatch.setitem(MEASURES, "directional_cdnv", entry)
+    scorer = NeuralCollapseScorer(metric="directional_cdnv", scatter=True)
+    scorer.partial_fit(*iris, [0, 1, 2])
+    value = scorer.report_["directional_cdnv"]
+    assert 0 < value < scorer.report_["cdnv"]
+    text = repr(scorer.report_)
+    assert text.index("directional_cdnv") < text.index("NC2, class means")
+    assert scorer.report_.to_frame().loc["directional_cdnv", "at_collapse"] == 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"ridge": "x"}, "ridge must be a finite number, at least 0; got 'x'"),
+        ({"metric": np.array(["nc1", "cdnv"])}, "metric must be one of 'nc1'"),
+        ({"scatter": np.ones(2)}, "scatter must be one of True, False, 'auto'"),
+        ({"target": [1.0, 2.0, 3.0]}, r"target must be .* got the shape \(3,\)"),
+        ({"target": ["a", "b", "c"]}, "target must hold numbers; got"),
+        ({"target": None}, "target must be"),
+        ({"classifier": "lda"}, "classifier must hold numbers; got 'lda'"),
+        ({"classifier": (np.eye(3, 4), np.ones(2))}, "a bias for each of its 3"),
+    ],
+)
+def test_values_of_the_wrong_kind(iris, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        NeuralCollapseScorer(**parameters).fit(*iris)

@@ -4,15 +4,37 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from torch.utils.data import DataLoader, Dataset
+
+# What users pass: anything that NumPy takes, or a tensor on any device.
+Rows = ArrayLike | torch.Tensor
 
 
-def to_numpy(values: Any) -> Any:
-    """Return a tensor as a NumPy array, and anything else as it is."""
+def to_numpy(values: Any, *, widen: bool = False) -> Any:
+    """Return a tensor as a NumPy array, and anything else as it is.
+
+    NumPy has no bfloat16, which becomes float32; so does float16 if `widen`.
+    """
     if not isinstance(values, torch.Tensor):
         return values
     values = values.detach().cpu()
-    # NumPy has no bfloat16.
-    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    half = (torch.bfloat16, torch.float16) if widen else (torch.bfloat16,)
+    return (values.float() if values.dtype in half else values).numpy()
+
+
+def reject_dataset(
+    X: Any, remedy: str = "Extract the features first, see extract_features."
+) -> None:
+    """Raise TypeError if rows are a data set or a loader of torch.
+
+    NumPy would read one for ever that raises no IndexError at its end.
+    """
+    if isinstance(X, Dataset | DataLoader):
+        raise TypeError(
+            f"X must be an array or a tensor of features; got {X!r}, which torch reads "
+            f"row by row. {remedy}"
+        )
 
 
 def float_dtypes(X: Any) -> type | tuple[type, ...]:
@@ -25,20 +47,28 @@ def as_input(batch: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Return a batch as a network takes it: in a dtype, or in int64 if it is indices.
 
     Integers of one byte stand for pixels and become floating-point, with the values
-    they have; longer ones are indices that embedding layers look up. They are converted
-    on their device, so that pixels travel as bytes.
+    they have; longer ones are indices that embedding layers look up. It is converted
+    where it is, so that pixels travel as bytes.
     """
     is_index = not batch.is_floating_point() and batch.itemsize > 1
     return batch.to(torch.int64 if is_index else dtype)
 
 
 def resolve_classes(classes: Any, known: np.ndarray | None) -> np.ndarray:
-    """Return the sorted labels of a `partial_fit` as passed or as before, or raise."""
+    """Return the sorted labels of a `partial_fit`, given or known before, or raise."""
+    if classes is None and known is None:
+        raise ValueError("classes must be given in the first partial_fit.")
     if classes is None:
-        if known is None:
-            raise ValueError("classes must be given in the first partial_fit.")
-        return known
+        return np.asarray(known)
     classes = np.unique(to_numpy(classes))
     if known is not None and not np.array_equal(classes, known):
         raise ValueError(f"classes={classes!r} is not what it was before: {known!r}.")
-    return classes
+    return np.asarray(classes)
+
+
+def as_float64(name: str, values: Any) -> np.ndarray:
+    """Return numbers as a float64 array, or raise ValueError."""
+    try:
+        return np.asarray(to_numpy(values), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold numbers; got {values!r}.") from error

@@ -16,5 +16,7 @@ def gram(rows: Tensor) -> Tensor:
     for first in range(0, n_features, _BLOCK):
         block = slice(first, first + _BLOCK)
         torch.mm(rows[:, block].T, rows[:, first:], out=result[block, first:])
-        result[first:, block] = result[block, first:].T
+        # Torch refuses to copy a single value onto itself.
+        if first < n_features - 1:
+            result[first:, block] = result[block, first:].T
     return result

@@ -1,11 +1,12 @@
 """Weights of the rows, as scikit-learn takes them."""
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 
-def check_sample_weight(sample_weight: ArrayLike, n_samples: int) -> np.ndarray:
+def check_sample_weight(sample_weight: Any, n_samples: int) -> np.ndarray:
     """Return (n_samples,) weights in float64, or raise."""
     weight = check_array(
         sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
@@ -22,4 +23,4 @@ def check_sample_weight(sample_weight: ArrayLike, n_samples: int) -> np.ndarray:
         )
     if not weight.any():
         raise ValueError("sample_weight must not be zero for every row.")
-    return weight
+    return np.asarray(weight)

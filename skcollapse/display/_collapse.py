@@ -1,15 +1,25 @@
 """The four properties of neural collapse, of one report or of a history."""
 
-import numpy as np
+from __future__ import annotations
 
-from skcollapse.display._measured import report_of
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from skcollapse.display._measured import ReportDisplay, check_report
 from skcollapse.display._panels import draw_classes, draw_curves, panel_names
 from skcollapse.display._style import many_axes
+from skcollapse.scorer import CollapseReport
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _PANEL_SIZE = 4.4, 3.3
 
 
-class CollapseDisplay:
+class CollapseDisplay(ReportDisplay):
     """NC1 to NC4 in a panel each: by class, or as curves over epochs.
 
     Of one report the panels show every class, from common to rare: its NC1; the lengths
@@ -49,17 +59,22 @@ class CollapseDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, reports, epochs=None):
+    def __init__(
+        self, reports: Sequence[CollapseReport], epochs: Sequence[int] | None = None
+    ) -> None:
         self.reports = reports
         self.epochs = epochs
 
     @classmethod
-    def from_report(cls, report, *, ax=None):
+    def from_report(
+        cls, report: CollapseReport, *, ax: Axes | ArrayLike | None = None
+    ) -> CollapseDisplay:
         """Draw a report, class by class.
 
         Parameters
         ----------
         report : CollapseReport
+            Such as the ``report_`` of a scorer.
         ax : matplotlib.axes.Axes or array of them, default=None
             See :meth:`plot`.
 
@@ -70,7 +85,12 @@ class CollapseDisplay:
         return cls([report]).plot(ax)
 
     @classmethod
-    def from_history(cls, history, *, ax=None):
+    def from_history(
+        cls,
+        history: Mapping[int, CollapseReport],
+        *,
+        ax: Axes | ArrayLike | None = None,
+    ) -> CollapseDisplay:
         """Draw reports over epochs.
 
         Parameters
@@ -94,35 +114,7 @@ class CollapseDisplay:
             raise ValueError("history holds no report: record one beforehand.")
         return cls(list(history.values()), list(history)).plot(ax)
 
-    @classmethod
-    def from_estimator(cls, estimator, X=None, y=None, *, scorer=None, ax=None):
-        """Draw a report of the features that an estimator makes of X.
-
-        Parameters
-        ----------
-        estimator : estimator
-            A fitted :class:`~skcollapse.NeuralCollapseScorer`, whose report is drawn.
-            Or a fitted estimator that transforms, or a pipeline of which all but the
-            last step do; its target or linear classifier is measured too.
-        X : array-like of shape (n_samples, ...), default=None
-        y : array-like of shape (n_samples,), default=None
-        scorer : NeuralCollapseScorer, default=None
-            Says how to measure.
-        ax : matplotlib.axes.Axes or array of them, default=None
-            See :meth:`plot`.
-
-        Returns
-        -------
-        CollapseDisplay
-
-        Raises
-        ------
-        TypeError
-            If X or y is missing, or the estimator does not transform.
-        """
-        return cls.from_report(report_of(estimator, X, y, scorer), ax=ax)
-
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | ArrayLike | None = None) -> CollapseDisplay:
         """Draw.
 
         Parameters
@@ -139,10 +131,17 @@ class CollapseDisplay:
         Raises
         ------
         ValueError
-            If there are not as many axes.
+            If there are not as many axes, no reports, or other things than reports.
         ImportError
             If matplotlib is not installed.
         """
+        if isinstance(self.reports, CollapseReport) or not self.reports:
+            raise ValueError(
+                "reports must be a list of at least one CollapseReport, such as "
+                f"[scorer.report_]; got {self.reports!r}."
+            )
+        for report in self.reports:
+            check_report("reports", report)
         names = panel_names(self.reports[0].measures)
         self.axes_ = many_axes(ax, (len(names) // 2, 2), _PANEL_SIZE)
         for panel, panel_axes in zip(names, self.axes_.ravel(), strict=True):

@@ -1,15 +1,25 @@
 """Gram matrices of class means and class vectors, beside those they tend to."""
 
-import numpy as np
+from __future__ import annotations
 
-from skcollapse.display._measured import report_of
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from skcollapse._utils.arrays import as_float64
+from skcollapse.display._measured import ReportDisplay, check_report
 from skcollapse.display._style import class_axis_title, label_classes, many_axes
 from skcollapse.measures import seli_grams
+from skcollapse.scorer import CollapseReport
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _PANEL_SIZE = 3.5, 3.5
 
 
-class GramDisplay:
+class GramDisplay(ReportDisplay):
     r"""Gram matrices beside the ETF and the SELI prediction, classes ordered by count.
 
     The first row has the class means, less their unweighted mean; the second the class
@@ -57,8 +67,14 @@ class GramDisplay:
     """
 
     def __init__(
-        self, means, class_counts, classifier=None, *, classes=None, ridge=0.0
-    ):
+        self,
+        means: ArrayLike,
+        class_counts: ArrayLike,
+        classifier: ArrayLike | None = None,
+        *,
+        classes: ArrayLike | None = None,
+        ridge: float = 0.0,
+    ) -> None:
         self.means = means
         self.class_counts = class_counts
         self.classifier = classifier
@@ -66,12 +82,19 @@ class GramDisplay:
         self.ridge = ridge
 
     @classmethod
-    def from_report(cls, report, *, class_counts=None, ax=None):
+    def from_report(
+        cls,
+        report: CollapseReport,
+        *,
+        class_counts: ArrayLike | None = None,
+        ax: Axes | ArrayLike | None = None,
+    ) -> GramDisplay:
         """Draw the class means and the classifier of a report.
 
         Parameters
         ----------
         report : CollapseReport
+            Such as the ``report_`` of a scorer.
         class_counts : array-like of shape (n_classes_present,), default=None
             Class sizes in training. None for those of the report.
         ax : matplotlib.axes.Axes or array of them, default=None
@@ -81,6 +104,7 @@ class GramDisplay:
         -------
         GramDisplay
         """
+        check_report("report", report)
         return cls(
             report.means,
             report.classes["weight"] if class_counts is None else class_counts,
@@ -89,40 +113,7 @@ class GramDisplay:
             ridge=report.ridge,
         ).plot(ax)
 
-    @classmethod
-    def from_estimator(
-        cls, estimator, X=None, y=None, *, class_counts=None, scorer=None, ax=None
-    ):
-        """Draw the class means of the features that an estimator makes of X.
-
-        Parameters
-        ----------
-        estimator : estimator
-            A fitted :class:`~skcollapse.NeuralCollapseScorer`, whose report is drawn.
-            Or a fitted estimator that transforms, or a pipeline of which all but the
-            last step do; its target or linear classifier is drawn too.
-        X : array-like of shape (n_samples, ...), default=None
-        y : array-like of shape (n_samples,), default=None
-        class_counts : array-like of shape (n_classes_present,), default=None
-            Class sizes in training. None for those of y.
-        scorer : NeuralCollapseScorer, default=None
-            Says how to measure.
-        ax : matplotlib.axes.Axes or array of them, default=None
-            See :meth:`plot`.
-
-        Returns
-        -------
-        GramDisplay
-
-        Raises
-        ------
-        TypeError
-            If X or y is missing, or the estimator does not transform.
-        """
-        report = report_of(estimator, X, y, scorer)
-        return cls.from_report(report, class_counts=class_counts, ax=ax)
-
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | ArrayLike | None = None) -> GramDisplay:
         """Draw.
 
         Parameters
@@ -143,10 +134,11 @@ class GramDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        counts = np.asarray(self.class_counts, dtype=np.float64)
-        if counts.shape != (len(self.means),):
+        counts = as_float64("class_counts", self.class_counts)
+        n_classes = len(as_float64("means", self.means))
+        if counts.shape != (n_classes,):
             raise ValueError(
-                f"class_counts must hold a size for each of the {len(self.means)} "
+                f"class_counts must hold a size for each of the {n_classes} "
                 f"classes, got the shape {counts.shape}."
             )
         classes = np.arange(len(counts)) if self.classes is None else self.classes
@@ -177,7 +169,7 @@ class GramDisplay:
         bar.outline.set_visible(False)
         return self
 
-    def _grams(self, counts):
+    def _grams(self, counts: np.ndarray) -> dict[str, np.ndarray]:
         """Return the scaled Gram matrices, of classes from common to rare."""
         centring = np.eye(len(counts)) - 1 / len(counts)
         of_classifier, of_means = seli_grams(counts, ridge=self.ridge)
@@ -198,11 +190,11 @@ class GramDisplay:
         return {title: _scaled(gram) for title, gram in grams.items()}
 
 
-def _scaled(gram):
+def _scaled(gram: np.ndarray) -> np.ndarray:
     mean = np.trace(gram) / len(gram)
     return gram / (mean or np.nan)
 
 
-def _usual_off_diagonal(gram):
+def _usual_off_diagonal(gram: np.ndarray) -> Any:
     off_diagonal = np.abs(gram[~np.eye(len(gram), dtype=bool)])
     return np.quantile(off_diagonal, 0.99, method="higher")

@@ -1,5 +1,10 @@
 """The four properties of neural collapse, a panel each: of classes, or over epochs."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from skcollapse.display._style import (
@@ -9,6 +14,10 @@ from skcollapse.display._style import (
     label_classes,
     tidy,
 )
+from skcollapse.scorer import CollapseReport
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # From this many classes on, points are drawn without lines between them.
 _MANY_CLASSES = 40
@@ -30,11 +39,7 @@ CLASS_PANELS = {
             "seli_classifier_norm": "class vector, SELI",
         },
     ),
-    "nc3": (
-        "NC3: classifier and means align",
-        "1 − cosine",
-        {"nc3_cosine": "class"},
-    ),
+    "nc3": ("NC3: classifier and means align", "1 − cosine", {"nc3_cosine": "class"}),
     "nc4": (
         "NC4: nearest means decide",
         "share that agrees",
@@ -76,13 +81,13 @@ _LARGE_RATIO = 10
 _ROUND_OFF = 1e-9
 
 
-def panel_names(measures):
+def panel_names(measures: dict[str, float]) -> list[str]:
     """Return the panels for which there are measures."""
     has_classifier = "nc3_cosine" in measures
     return list(CURVE_PANELS) if has_classifier else ["nc1", "nc2"]
 
 
-def draw_classes(ax, panel, report):
+def draw_classes(ax: Axes, panel: str, report: CollapseReport) -> None:
     """Draw values of all classes of a report, from common to rare."""
     title, label, columns = CLASS_PANELS[panel]
     classes = report.classes
@@ -110,7 +115,9 @@ def draw_classes(ax, panel, report):
     _finish(ax, panel)
 
 
-def draw_curves(ax, panel, epochs, reports):
+def draw_curves(
+    ax: Axes, panel: str, epochs: np.ndarray, reports: Sequence[CollapseReport]
+) -> None:
     """Draw measures over epochs."""
     title, label, measures = CURVE_PANELS[panel]
     for k, (name, described) in enumerate(measures.items()):
@@ -126,11 +133,12 @@ def draw_curves(ax, panel, epochs, reports):
             label=described,
         )
     ax.set(title=title, xlabel="epoch", ylabel=label)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    locator: Any = ax.xaxis.get_major_locator()
+    locator.set_params(integer=True)
     _finish(ax, panel)
 
 
-def _finish(ax, panel):
+def _finish(ax: Any, panel: str) -> None:
     values = np.concatenate([line.get_ydata() for line in ax.lines] or [[]])
     values = values[np.isfinite(values)]
     if panel in _SHARES:
@@ -149,6 +157,8 @@ def _finish(ax, panel):
     tidy(ax)
 
 
-def _spans_magnitudes(values):
+def _spans_magnitudes(values: np.ndarray) -> bool:
     positive = values[values > 0]
-    return len(positive) > 0 and positive.max() > _LARGE_RATIO * positive.min()
+    if not len(positive):
+        return False
+    return bool(positive.max() > _LARGE_RATIO * positive.min())

@@ -1,9 +1,16 @@
 """Recall of each class against its number of training samples."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.metrics import recall_score
 from sklearn.utils.validation import column_or_1d
 
+from skcollapse._utils.arrays import as_float64
 from skcollapse.display._style import COLOURS, MARKERS, one_axes, tidy
 from skcollapse.metrics import (
     SHOTS,
@@ -14,6 +21,11 @@ from skcollapse.metrics import (
     shot_of,
     training_counts,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ClassCounts = Mapping[Any, float] | ArrayLike
 
 # By which drawn recalls are known again in axes that several share.
 _GID = "recalls"
@@ -59,7 +71,14 @@ class ShotAccuracyDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, recalls, class_counts, *, classes=None, name=None):
+    def __init__(
+        self,
+        recalls: ArrayLike,
+        class_counts: ArrayLike,
+        *,
+        classes: ArrayLike | None = None,
+        name: str | None = None,
+    ) -> None:
         self.recalls = recalls
         self.class_counts = class_counts
         self.classes = classes
@@ -67,8 +86,15 @@ class ShotAccuracyDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y, *, class_counts=None, name=None, ax=None, color=None
-    ):
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        *,
+        class_counts: ClassCounts | None = None,
+        name: str | None = None,
+        **options: Any,
+    ) -> ShotAccuracyDisplay:
         """Draw the recalls of a fitted classifier on test rows.
 
         Parameters
@@ -76,7 +102,9 @@ class ShotAccuracyDisplay:
         estimator : estimator
             A fitted classifier, or a pipeline or search with one.
         X : array-like of shape (n_samples, ...)
+            Test rows.
         y : array-like of shape (n_samples,)
+            Their labels.
         class_counts : mapping or array-like of shape (n_classes,), default=None
             Training samples: a mapping from labels, or an array in the order of the
             sorted classes of the estimator. None for its
@@ -84,8 +112,8 @@ class ShotAccuracyDisplay:
             :func:`~skcollapse.metrics.imbalance_scorers`.
         name : str, default=None
             None for the name of the class.
-        ax : matplotlib.axes.Axes, default=None
-        color : str, default=None
+        **options : keyword arguments
+            `ax` and `color`, as in :meth:`plot`.
 
         Returns
         -------
@@ -106,28 +134,28 @@ class ShotAccuracyDisplay:
             class_counts=class_counts,
             classes=estimator.classes_,
             name=name,
-            ax=ax,
-            color=color,
+            **options,
         )
 
     @classmethod
     def from_predictions(
         cls,
-        y_true,
-        y_pred,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
         *,
-        class_counts,
-        classes=None,
-        name=None,
-        ax=None,
-        color=None,
-    ):
+        class_counts: ClassCounts,
+        classes: ArrayLike | None = None,
+        name: str | None = None,
+        **options: Any,
+    ) -> ShotAccuracyDisplay:
         """Draw the recalls of predictions.
 
         Parameters
         ----------
         y_true : array-like of shape (n_samples,)
+            Labels of test rows.
         y_pred : array-like of shape (n_samples,)
+            Predicted labels.
         class_counts : mapping or array-like of shape (n_classes,)
             Training samples: a mapping from labels, or an array in the order of
             `classes`.
@@ -135,8 +163,8 @@ class ShotAccuracyDisplay:
             Labels. None for the sorted labels of `y_true` and `y_pred`.
         name : str, default=None
             Of the classifier, for the legend.
-        ax : matplotlib.axes.Axes, default=None
-        color : str, default=None
+        **options : keyword arguments
+            `ax` and `color`, as in :meth:`plot`.
 
         Returns
         -------
@@ -156,9 +184,9 @@ class ShotAccuracyDisplay:
         classes = np.asarray(classes)
         counts = counts_of(classes, counts_by_label(class_counts, classes))
         display = cls(recalls, counts, classes=classes, name=name)
-        return display.plot(ax, color=color)
+        return display.plot(**options)
 
-    def plot(self, ax=None, *, color=None):
+    def plot(self, ax: Axes | None = None, *, color: Any = None) -> ShotAccuracyDisplay:
         """Draw.
 
         Parameters
@@ -180,8 +208,8 @@ class ShotAccuracyDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        counts = np.asarray(self.class_counts, dtype=np.float64)
-        recalls = np.asarray(self.recalls, dtype=np.float64)
+        counts = as_float64("class_counts", self.class_counts)
+        recalls = as_float64("recalls", self.recalls)
         if counts.shape != recalls.shape:
             raise ValueError(
                 f"class_counts must hold a number for each of the {len(recalls)} "
@@ -220,7 +248,7 @@ class ShotAccuracyDisplay:
             )
         return self
 
-    def _draw_means(self, counts, recalls, color):
+    def _draw_means(self, counts: np.ndarray, recalls: np.ndarray, color: Any) -> None:
         self.shots_ = {}
         group = shot_of(counts)
         for k, shot in enumerate(SHOTS):
@@ -233,7 +261,7 @@ class ShotAccuracyDisplay:
         if self.name is not None:
             self.points_.set_label(f"{self.name}: {means}")
 
-    def _set_up(self):
+    def _set_up(self) -> None:
         from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
         ax = self.ax_

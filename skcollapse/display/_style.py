@@ -1,5 +1,7 @@
 """What all displays share: axes, colours, and an axis of classes."""
 
+from typing import Any
+
 import numpy as np
 
 # Told apart by colour-blind readers (Petroff, arXiv:2107.02270), and by markers.
@@ -14,7 +16,7 @@ _STEPS = [c * 10**power for power in range(1, 9) for c in (1, 2, 5)]
 _MOST_CHARACTERS = 20
 
 
-def pyplot():
+def pyplot() -> Any:
     """Return ``matplotlib.pyplot``, or say how to get it."""
     try:
         import matplotlib.pyplot as plt
@@ -25,40 +27,30 @@ def pyplot():
     return plt
 
 
-def one_axes(ax, figsize=(5.5, 4.0)):
+def one_axes(ax: Any, figsize: tuple[float, float] = (5.5, 4.0)) -> Any:
     """Return the axes to draw on, those of a new figure for None."""
     if ax is not None:
         return ax
     return pyplot().subplots(figsize=figsize, layout="constrained")[1]
 
 
-def many_axes(ax, shape, panel_size):
-    """Return an array of axes of a shape.
+def many_axes(
+    ax: Any, shape: tuple[int, int], panel_size: tuple[float, float]
+) -> np.ndarray:
+    """Return an array of axes of a shape, or raise.
 
-    Parameters
-    ----------
-    ax : array of as many axes, one Axes to divide, or None for a new figure
-    shape : tuple of int
-        Rows and columns.
-    panel_size : tuple of float
-        Width and height of one of the axes of a new figure, in inches.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many axes.
+    The axes are given, parts of one Axes, or for None in a new figure, where each has
+    the size of a panel in inches.
     """
     n_rows, n_columns = shape
     if ax is None:
         size = panel_size[0] * n_columns, panel_size[1] * n_rows
-        plt = pyplot()
-        return plt.subplots(*shape, figsize=size, layout="constrained", squeeze=False)[
-            1
-        ]
+        options = {"figsize": size, "layout": "constrained", "squeeze": False}
+        return np.asarray(pyplot().subplots(*shape, **options)[1])
     if hasattr(ax, "get_subplotspec"):
         ax.set_axis_off()
         grid = ax.get_subplotspec().subgridspec(*shape)
-        return grid.subplots(squeeze=False)
+        return np.asarray(grid.subplots(squeeze=False))
     axes = np.asarray(ax, dtype=object)
     if axes.size != n_rows * n_columns:
         raise ValueError(
@@ -68,7 +60,7 @@ def many_axes(ax, shape, panel_size):
     return axes.reshape(shape)
 
 
-def label_classes(axis, labels):
+def label_classes(axis: Any, labels: np.ndarray) -> None:
     """Put labels of classes at 0, 1, ... on an axis; ranks if these are too many."""
     if len(labels) > _MOST_LABELS:
         step = next(s for s in _STEPS if s >= len(labels) / _MOST_RANKS)
@@ -82,12 +74,12 @@ def label_classes(axis, labels):
     axis.set_tick_params(length=0)
 
 
-def class_axis_title(n_classes):
+def class_axis_title(n_classes: int) -> str:
     """Return what `label_classes` has put there."""
     place = "class" if n_classes <= _MOST_LABELS else "rank of class"
     return f"{place}, from common to rare"
 
 
-def tidy(ax):
+def tidy(ax: Any) -> None:
     """Take off what says nothing."""
     ax.spines[["top", "right"]].set_visible(False)

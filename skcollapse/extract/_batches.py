@@ -2,15 +2,18 @@
 
 import inspect
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import Module
 
 # Where dicts hold labels; the first one that is there.
 LABEL_KEYS = ("labels", "label", "y")
 
 
-def split(batch):
+def split_batch(batch: Any) -> tuple[Any, Any]:
     """Return the inputs and the labels of a batch; None for labels it has not."""
     if isinstance(batch, Mapping):
         key = next((key for key in LABEL_KEYS if key in batch), None)
@@ -27,22 +30,24 @@ def split(batch):
     return batch[0], batch[1] if len(batch) == 2 else None
 
 
-def place(inputs, device, dtype):
+def to_device(
+    inputs: Any, device: torch.device | None, dtype: torch.dtype | None
+) -> Any:
     """Return inputs as tensors on a device, the floating-point ones in a dtype."""
     if isinstance(inputs, Mapping):
-        return {name: place(value, device, dtype) for name, value in inputs.items()}
+        return {key: to_device(value, device, dtype) for key, value in inputs.items()}
     if isinstance(inputs, list | tuple):
-        return tuple(place(value, device, dtype) for value in inputs)
+        return tuple(to_device(value, device, dtype) for value in inputs)
     if isinstance(inputs, np.ndarray):
         inputs = torch.from_numpy(inputs)
-    if not isinstance(inputs, torch.Tensor):
+    if not isinstance(inputs, Tensor):
         return inputs
     dtype = dtype if inputs.is_floating_point() else None
     return inputs.to(device, dtype)
 
 
-def call(module, inputs):
-    """Call a module on placed inputs."""
+def call_module(module: Module, inputs: Any) -> Any:
+    """Call a module on inputs that are on its device."""
     if isinstance(inputs, tuple):
         return module(*inputs)
     if not isinstance(inputs, Mapping):
@@ -54,20 +59,20 @@ def call(module, inputs):
     return module(**inputs)
 
 
-def check_labels(labels, n_samples, device):
+def as_labels(labels: Any, n_samples: int, device: torch.device) -> Tensor:
     """Return the labels of a batch as an (n,) tensor, or raise."""
     try:
-        labels = torch.as_tensor(labels, device=device)
+        found = torch.as_tensor(labels, device=device)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"labels of loader must be numbers; got {labels!r}. LabelEncoder turns "
             "names into indices."
         ) from error
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.shape != (n_samples,):
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    if found.shape != (n_samples,):
         raise ValueError(
             f"labels of loader must have one number for each of the {n_samples} rows "
-            f"of a batch; got the shape {tuple(labels.shape)}."
+            f"of a batch; got the shape {tuple(found.shape)}."
         )
-    return labels
+    return found

@@ -4,13 +4,18 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, is_dataclass
 from difflib import get_close_matches
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Linear, Module
 
-from skcollapse.extract._batches import call, place, split
-from skcollapse.extract._placing import evaluating, floating_dtype, tensors
+from skcollapse.extract._batches import call_module, split_batch, to_device
+from skcollapse.extract._modules import (
+    eval_mode,
+    floating_dtype,
+    parameters_and_buffers,
+)
 
 # Rows by which the output of a layer is known again: few, as a trace keeps those of
 # every layer.
@@ -19,11 +24,11 @@ _ROWS_COMPARED = 16
 _NAMES_LISTED = 8
 
 
-def _softmax(logits):
+def _softmax(logits: Tensor) -> Tensor:
     return logits.softmax(-1)
 
 
-def _log_softmax(logits):
+def _log_softmax(logits: Tensor) -> Tensor:
     return logits.log_softmax(-1)
 
 
@@ -31,7 +36,9 @@ def _log_softmax(logits):
 _FINAL_FUNCTIONS = (torch.clone, _softmax, _log_softmax, torch.sigmoid)
 
 
-def last_linear(module, batch=None, *, layer=None):
+def last_linear(
+    module: Module, batch: Any = None, *, layer: str | Module | None = None
+) -> Module:
     """Find the classification head of a network.
 
     One batch is run through the network. The head is the last linear layer whose output
@@ -83,28 +90,28 @@ def last_linear(module, batch=None, *, layer=None):
     if name is None and batch is None:
         name = _sole_linear(module)
     elif name is None:
-        device = next((t.device for t in tensors(module)), None)
-        inputs = place(split(batch)[0], device, floating_dtype(module))
+        device = next((t.device for t in parameters_and_buffers(module)), None)
+        inputs = to_device(split_batch(batch)[0], device, floating_dtype(module))
         name = head_name(module, inputs)
     return module.get_submodule(name)
 
 
-def check_module(module):
+def check_module(module: Any) -> None:
     """Raise unless there is a module."""
     if not isinstance(module, Module):
         raise TypeError(f"module must be a torch.nn.Module; got {module!r}.")
 
 
-def layer_name(module, layer):
+def layer_name(module: Module, layer: Any) -> str | None:
     """Return the qualified name of a layer given by name or itself; None for None."""
     if layer is None:
         return None
-    names = {id(submodule): name for name, submodule in module.named_modules()}
+    names: dict[int, str] = {id(part): name for name, part in module.named_modules()}
     if id(layer) in names:
         return names[id(layer)]
     known = [name for name, _ in module.named_modules(remove_duplicate=False)]
     if isinstance(layer, str) and layer in known:
-        return layer
+        return str(layer)
     close = get_close_matches(str(layer), known, _NAMES_LISTED, cutoff=0.5)
     listed = _listed(close or _linear_names(module)[-_NAMES_LISTED:] or known)
     raise ValueError(
@@ -113,15 +120,15 @@ def layer_name(module, layer):
     )
 
 
-def _listed(names):
+def _listed(names: list[Any]) -> str:
     return ", ".join(map(repr, names))
 
 
-def _linear_names(module):
+def _linear_names(module: Module) -> list[str]:
     return [name for name, m in module.named_modules() if isinstance(m, Linear)]
 
 
-def _sole_linear(module):
+def _sole_linear(module: Module) -> str:
     names = _linear_names(module)
     if len(names) != 1:
         last = _listed(names[-_NAMES_LISTED:]) or "none"
@@ -134,33 +141,26 @@ def _sole_linear(module):
 
 @dataclass(frozen=True)
 class Call:
-    """What is remembered of one call of a layer.
-
-    Parameters
-    ----------
-    name, kind : str
-        The qualified name of the layer, and its class.
-    shape : tuple of int
-        Of the output.
-    rows : tensor of shape (at most 31, K) or None
-        Of the output of a linear layer, spread evenly.
-    """
+    """What is remembered of one call of a layer: its name, class and output."""
 
     name: str
     kind: str
-    shape: tuple
+    shape: tuple[int, ...]
+    # At most 31 of those of a linear layer, spread evenly.
     rows: Tensor | None
 
-    def gives(self, output):
+    def gives(self, output: Tensor) -> bool:
         """Return whether an output of the network is the output of this call."""
+        if self.rows is None:
+            return False
         numel = torch.Size(self.shape).numel()
         return numel == output.numel() > 0 and _known_again(self.rows, output)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.name!r} ({self.kind}, output {self.shape})"
 
 
-def _is_traced(layer):
+def _is_traced(layer: Module) -> bool:
     """Return whether a layer is linear or, for the error, another one with weights."""
     if isinstance(layer, Linear):
         return True
@@ -168,14 +168,14 @@ def _is_traced(layer):
     return has_weights and next(layer.children(), None) is None
 
 
-def gives(logits, output):
+def gives(logits: Tensor, output: Tensor) -> bool:
     """Return whether an output of the network is the output of a layer."""
     if logits.numel() != output.numel() or not logits.numel():
         return False
     return _known_again(_some_rows(logits, logits.shape[-1]), output)
 
 
-def _known_again(rows, output):
+def _known_again(rows: Tensor, output: Tensor) -> bool:
     found = _some_rows(output, rows.shape[-1])
     dtype = torch.promote_types(found.dtype, rows.dtype)
     found, rows = found.to(dtype), rows.to(dtype)
@@ -184,24 +184,15 @@ def _known_again(rows, output):
     )
 
 
-def _some_rows(output, width):
+def _some_rows(output: Tensor, width: int) -> Tensor:
     rows = output.detach().reshape(-1, width)
     return rows[:: max(1, len(rows) // _ROWS_COMPARED)].clone()
 
 
-def head_name(network, inputs):
-    """Return the qualified name of the head, found by one call.
+def head_name(network: Module, inputs: Any) -> str:
+    """Return the qualified name of the head, found by one call, or raise.
 
-    Parameters
-    ----------
-    network : torch.nn.Module
-    inputs : tensor, tuple or dict
-        Where the network is.
-
-    Raises
-    ------
-    ValueError
-        If there is no head, or more than one.
+    The inputs are a tensor, tuple or dict where the network is.
     """
     calls, scores, outputs = _trace(network, inputs)
     linear = [c for c in calls if c.rows is not None]
@@ -209,7 +200,7 @@ def head_name(network, inputs):
     for i, output in enumerate(outputs):
         giving = [c for c in linear if c.gives(output)]
         # Sequence classifiers score all positions and keep the scores of one.
-        if not giving and linear and picked_positions(scores, output) is not None:
+        if not giving and scores is not None and _is_picked(scores, output):
             giving = linear
         if giving:
             heads[i] = giving[-1].name
@@ -223,11 +214,14 @@ def head_name(network, inputs):
     raise ValueError(_no_head(calls, outputs))
 
 
-def _trace(network, inputs):
+def _trace(
+    network: Module, inputs: Any
+) -> tuple[list[Call], Tensor | None, list[Tensor]]:
     """Return calls of layers with weights, the last linear output, and the outputs."""
-    calls, scores = [], None
+    calls: list[Call] = []
+    scores: Tensor | None = None
 
-    def remember(layer, output, name):
+    def remember(layer: Module, output: Any, name: str) -> None:
         nonlocal scores
         if not isinstance(output, Tensor):
             return
@@ -238,7 +232,7 @@ def _trace(network, inputs):
         calls.append(Call(name, type(layer).__name__, tuple(output.shape), rows))
 
     with ExitStack() as stack:
-        stack.enter_context(evaluating(network))
+        stack.enter_context(eval_mode(network))
         stack.enter_context(torch.no_grad())
         for name, layer in network.named_modules():
             if _is_traced(layer):
@@ -246,11 +240,15 @@ def _trace(network, inputs):
                     lambda layer, _, output, name=name: remember(layer, output, name)
                 )
                 stack.callback(handle.remove)
-        outputs = network_outputs(call(network, inputs))
+        outputs = network_outputs(call_module(network, inputs))
     return calls, scores, outputs
 
 
-def _no_head(calls, outputs):
+def _is_picked(scores: Tensor, output: Tensor) -> bool:
+    return picked_positions(scores, output) is not None
+
+
+def _no_head(calls: list[Call], outputs: list[Tensor]) -> str:
     """Return the message that says what was seen instead of a head."""
     message = "module has no linear layer whose output is what it returns"
     if outputs:
@@ -270,7 +268,7 @@ def _no_head(calls, outputs):
     )
 
 
-def network_outputs(output):
+def network_outputs(output: Any) -> list[Tensor]:
     """Return the tensors among the outputs of a network; its logits if it says so."""
     if isinstance(output, Mapping) and "logits" in output:
         return network_outputs(output["logits"])
@@ -278,6 +276,7 @@ def network_outputs(output):
         return network_outputs(output.logits)
     if isinstance(output, Tensor):
         return [output] if output.is_floating_point() else []
+    parts: Any
     if isinstance(output, Mapping):
         parts = output.values()
     elif isinstance(output, list | tuple):
@@ -287,18 +286,10 @@ def network_outputs(output):
     return [tensor for part in parts for tensor in network_outputs(part)]
 
 
-def picked_positions(scores, logits):
-    """Return the position whose scores are the logits, for each row of a batch.
+def picked_positions(scores: Tensor, logits: Tensor) -> Tensor | None:
+    """Return the (n,) positions at which (n, T, K) scores are the (n, K) logits.
 
-    Parameters
-    ----------
-    scores : tensor of shape (n, T, K)
-    logits : tensor of shape (n, K)
-
-    Returns
-    -------
-    tensor of shape (n,), int64, or None
-        None if the shapes are others, or a row of logits is nowhere among the scores.
+    None if the shapes are others, or a row of logits is nowhere among the scores.
     """
     if scores.ndim != 3 or logits.shape != (len(scores), scores.shape[2]):
         return None

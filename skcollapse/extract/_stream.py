@@ -1,14 +1,18 @@
 """Features, logits and labels of a network, batch by batch or in arrays."""
 
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from operator import length_hint
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import Module
 
-from skcollapse.extract._batches import call, check_labels, place, split
-from skcollapse.extract._collect import Rows
+from skcollapse._utils.checks import check_choice
+from skcollapse.extract._batches import as_labels, call_module
+from skcollapse.extract._collect import RowBuffer, run_batches
 from skcollapse.extract._head import (
     check_module,
     gives,
@@ -17,9 +21,9 @@ from skcollapse.extract._head import (
     network_outputs,
     picked_positions,
 )
-from skcollapse.extract._placing import evaluating, floating_dtype, placed
+from skcollapse.extract._modules import placed
 
-_AUTOCAST_DTYPES = (torch.bfloat16, torch.float16)
+_AUTOCAST_DTYPES = (None, torch.bfloat16, torch.float16)
 
 
 class Features(NamedTuple):
@@ -35,12 +39,19 @@ class Features(NamedTuple):
         As the loader gave them.
     """
 
-    features: np.ndarray | torch.Tensor
-    logits: np.ndarray | torch.Tensor
-    labels: np.ndarray | torch.Tensor | None
+    features: np.ndarray | Tensor
+    logits: np.ndarray | Tensor
+    labels: np.ndarray | Tensor | None
 
 
-def iter_features(module, loader, *, layer=None, device="auto", autocast=None):
+def iter_features(
+    module: Module,
+    loader: Iterable[Any],
+    *,
+    layer: str | Module | None = None,
+    device: str | torch.device = "auto",
+    autocast: torch.dtype | None = None,
+) -> Iterator[Features]:
     """Yield features, logits and labels of each batch, as tensors on the device.
 
     Between batches the network is as it was: hooks are registered, and modes set, for
@@ -81,53 +92,57 @@ def iter_features(module, loader, *, layer=None, device="auto", autocast=None):
            [0. , 5. ]])
     """
     check_module(module)
-    if not (autocast is None or autocast in _AUTOCAST_DTYPES):
-        raise ValueError(
-            f"autocast must be None, torch.bfloat16 or torch.float16; got {autocast!r}."
-        )
+    check_choice("autocast", autocast, _AUTOCAST_DTYPES)
     name = layer_name(module, layer)
     network, device = placed(module, device)
-    return _iterate(network, loader, name, device, autocast)
+    return _iterate(_HeadCall(network, name, device.type, autocast), loader, device)
 
 
-def _iterate(network, loader, name, device, autocast):
-    dtype = floating_dtype(network)
-    for batch in loader:
-        inputs, labels = split(batch)
-        inputs = place(inputs, device, dtype)
-        with (
-            nullcontext() if autocast is None else torch.autocast(device.type, autocast)
-        ):
-            if name is None:
-                name = head_name(network, inputs)
-            features, logits = _run(network, name, inputs)
+def _iterate(
+    head: "_HeadCall", loader: Iterable[Any], device: torch.device
+) -> Iterator[Features]:
+    for (features, logits), labels in run_batches(head, head.network, loader, device):
         if labels is not None:
-            labels = check_labels(labels, len(features), device)
+            labels = as_labels(labels, len(features), device)
         yield Features(features, logits, labels)
 
 
-def _run(network, name, inputs):
-    """Return the input and the output of a layer, as rows."""
-    calls = []
+class _HeadCall:
+    """What the head of a network takes and gives, as rows; it is found if not named."""
 
-    def remember(layer, args, kwargs, output):
-        calls.append(((*args, *kwargs.values())[0], output))
+    def __init__(
+        self,
+        network: Module,
+        name: str | None,
+        device_type: str,
+        autocast: torch.dtype | None,
+    ) -> None:
+        self.network, self.name = network, name
+        self.device_type, self.autocast = device_type, autocast
 
-    handle = network.get_submodule(name).register_forward_hook(
-        remember, with_kwargs=True
-    )
-    try:
-        # Unlike inference mode, no_grad leaves no tensors behind, in caches of the
-        # network, that could not be trained with.
-        with evaluating(network), torch.no_grad():
-            outputs = network_outputs(call(network, inputs))
-    finally:
-        handle.remove()
-    features, logits = _the_call(calls, outputs, name)
-    return _as_rows(features, logits, outputs, name)
+    def __call__(self, inputs: Any) -> tuple[Tensor, Tensor]:
+        calls: list[tuple[Any, Any]] = []
+
+        def remember(_: Module, args: Any, kwargs: Any, output: Any) -> None:
+            calls.append(((*args, *kwargs.values())[0], output))
+
+        autocast = self.autocast and torch.autocast(self.device_type, self.autocast)
+        with autocast or nullcontext():
+            if self.name is None:
+                self.name = head_name(self.network, inputs)
+            layer = self.network.get_submodule(self.name)
+            handle = layer.register_forward_hook(remember, with_kwargs=True)
+            try:
+                outputs = network_outputs(call_module(self.network, inputs))
+            finally:
+                handle.remove()
+            features, logits = _the_call(calls, outputs, self.name)
+            return _as_rows(features, logits, outputs, self.name)
 
 
-def _the_call(calls, outputs, name):
+def _the_call(
+    calls: list[tuple[Any, Any]], outputs: list[Tensor], name: str
+) -> tuple[Any, Any]:
     """Return the call of a layer that gives an output of the network."""
     if len(calls) == 1:
         return calls[0]
@@ -147,10 +162,12 @@ def _the_call(calls, outputs, name):
     return giving[0]
 
 
-def _as_rows(features, logits, outputs, name):
+def _as_rows(
+    features: Any, logits: Any, outputs: list[Tensor], name: str
+) -> tuple[Tensor, Tensor]:
     """Return features and logits with one row for each input."""
     for what, values in (("input", features), ("output", logits)):
-        if not isinstance(values, torch.Tensor):
+        if not isinstance(values, Tensor):
             raise ValueError(
                 f"The {what} of layer {name!r} is a {type(values).__name__}, not one "
                 "tensor: choose another layer=..."
@@ -170,12 +187,19 @@ def _as_rows(features, logits, outputs, name):
     )
 
 
-def _is_flat(values):
+def _is_flat(values: Tensor) -> bool:
     """Return whether at most one axis after the first has more than one element."""
     return values.ndim >= 2 and sum(size > 1 for size in values.shape[1:]) <= 1
 
 
-def extract_features(module, loader, *, layer=None, device="auto", autocast=None):
+def extract_features(
+    module: Module,
+    loader: Iterable[Any],
+    *,
+    layer: str | Module | None = None,
+    device: str | torch.device = "auto",
+    autocast: torch.dtype | None = None,
+) -> Features:
     """Return the features, logits and labels of all batches of a loader.
 
     Features are what enters the head of the network, the linear layer whose output is
@@ -242,7 +266,7 @@ def extract_features(module, loader, *, layer=None, device="auto", autocast=None
     ((50, 144), (50, 10), (50,))
     """
     n_batches = length_hint(loader)
-    rows = [Rows(n_batches) for _ in Features._fields]
+    rows = [RowBuffer(n_batches) for _ in Features._fields]
     batches = iter_features(
         module, loader, layer=layer, device=device, autocast=autocast
     )
@@ -258,4 +282,5 @@ def extract_features(module, loader, *, layer=None, device="auto", autocast=None
             f"loader gave labels for {labels.n_rows} rows of {features.n_rows}; give "
             "them for all, or for none."
         )
-    return Features(*(r.result() if r.n_rows else None for r in rows))
+    found: list[Any] = [r.result() if r.n_rows else None for r in rows]
+    return Features(*found)

@@ -1,6 +1,7 @@
 """A network as a transformer of scikit-learn."""
 
-from numbers import Integral
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,19 +13,19 @@ from sklearn.base import (
 from sklearn.utils.validation import validate_data
 from torch.nn import Module
 
-from skcollapse._utils.arrays import as_input
+from skcollapse._utils.arrays import Rows, as_input, reject_dataset, to_numpy
+from skcollapse._utils.checks import check_integer
 from skcollapse._utils.devices import exclusive_device
 from skcollapse._utils.doc_link import DocLinked
-from skcollapse.extract._batches import place
-from skcollapse.extract._collect import Rows, to_numpy
+from skcollapse.extract._batches import to_device
+from skcollapse.extract._collect import check_vectors, gather, run_batches
 from skcollapse.extract._head import head_name, layer_name
-from skcollapse.extract._placing import (
-    evaluating,
+from skcollapse.extract._modules import (
+    device_for,
     floating_dtype,
     owner,
     placed,
     portable,
-    where,
 )
 from skcollapse.extract._stream import iter_features
 
@@ -97,13 +98,19 @@ class FeatureExtractor(
     (1797, 576)
     """
 
-    def __init__(self, module_or_callable, layer=None, batch_size=256, device="auto"):
+    def __init__(
+        self,
+        module_or_callable: Module | Callable[[Any], Any],
+        layer: str | None = None,
+        batch_size: int = 256,
+        device: str | torch.device = "auto",
+    ) -> None:
         self.module_or_callable = module_or_callable
         self.layer = layer
         self.batch_size = batch_size
         self.device = device
 
-    def fit(self, X, y=None):
+    def fit(self, X: Rows, y: object = None) -> "FeatureExtractor":
         """Check the input, and learn the number of features from its first two rows.
 
         Parameters
@@ -127,7 +134,7 @@ class FeatureExtractor(
         self._n_features_out = self._compute(X[:2]).shape[1]
         return self
 
-    def transform(self, X):
+    def transform(self, X: Rows) -> np.ndarray:
         """Compute the features.
 
         Parameters
@@ -147,7 +154,7 @@ class FeatureExtractor(
         self._check_parameters()
         return self._compute(self._check(X, reset=False))
 
-    def _check_parameters(self):
+    def _check_parameters(self) -> None:
         if not callable(self.module_or_callable):
             raise TypeError(
                 "module_or_callable must be a torch.nn.Module or a function; got "
@@ -163,52 +170,52 @@ class FeatureExtractor(
                 f"layer={self.layer!r} needs a torch.nn.Module; what a function "
                 "returns is taken as it is."
             )
-        if (
-            not isinstance(self.batch_size, Integral)
-            or isinstance(self.batch_size, bool)
-            or self.batch_size < 1
-        ):
-            raise ValueError(
-                f"batch_size must be an integer of at least 1; got {self.batch_size!r}."
-            )
+        check_integer("batch_size", self.batch_size, 1)
 
-    def _check(self, X, *, reset):
-        if isinstance(X, torch.Tensor):
-            X = to_numpy(X)
-        return validate_data(self, X, reset=reset, allow_nd=True, dtype="numeric")
+    def _check(self, X: Any, *, reset: bool) -> np.ndarray:
+        reject_dataset(X, "Give its loader to extract_features.")
+        X = to_numpy(X, widen=True)
+        options = {"allow_nd": True, "dtype": "numeric"}
+        return np.asarray(validate_data(self, X, reset=reset, **options))
 
-    def _compute(self, X):
-        batches = _Batches(X, self.batch_size, owner(self.module_or_callable))
-        rows = Rows(len(batches))
-        with exclusive_device(where(self.module_or_callable, self.device)):
-            function, device = placed(self.module_or_callable, self.device)
-            for features in self._iterate(function, batches, device):
-                rows.append(features)
-        return rows.result()
+    def _compute(self, X: np.ndarray) -> np.ndarray:
+        function = self.module_or_callable
+        batches = _Batches(X, self.batch_size, converts=owner(function) is not None)
+        with exclusive_device(device_for(function, self.device)):
+            function, device = placed(function, self.device)
+            return gather(self._iterate(function, batches, device), len(batches))
 
-    def _iterate(self, function, batches, device):
-        """Return an iterator over the features of batches."""
+    def _iterate(
+        self, function: Any, batches: "_Batches", device: torch.device
+    ) -> Iterator[Any]:
+        """Yield the features of batches."""
         if not isinstance(function, Module):
-            return _iter_returned(function, batches, device)
+
+            def checked(inputs: torch.Tensor) -> Any:
+                features = torch.as_tensor(function(inputs))
+                return check_vectors(features, len(inputs), "module_or_callable")
+
+            yield from (x for x, _ in run_batches(checked, function, batches, device))
+            return
         layer = layer_name(function, self.layer)
         if layer is None:
-            few = place(batches.first(2), device, floating_dtype(function))
+            few = to_device(batches.first(2), device, floating_dtype(function))
             layer = head_name(function, few)
-        extracted = iter_features(function, batches, layer=layer, device=device)
-        return (batch.features for batch in extracted)
+        for batch in iter_features(function, batches, layer=layer, device=device):
+            yield batch.features
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         state["module_or_callable"] = portable(self.module_or_callable)
         return state
 
-    def __copy__(self):
+    def __copy__(self) -> "FeatureExtractor":
         # copy.copy would put the stand-ins for pickles in the place of the weights.
         copied = type(self).__new__(type(self))
-        vars(copied).update(vars(self))
+        copied.__dict__.update(vars(self))
         return copied
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
         tags.input_tags.three_d_array = True
@@ -217,41 +224,29 @@ class FeatureExtractor(
 
 
 class _Batches:
-    """Consecutive rows of an array, as tensors."""
+    """Consecutive rows of an array, as tensors.
 
-    def __init__(self, X, batch_size, network):
-        self.X = X
-        self.batch_size = batch_size
-        # A function of the user's own takes integers as they are.
-        self.converts = network is not None and X.dtype.kind in "biu"
+    Integers are converted for a network; a function of the user's own takes them as
+    they are.
+    """
 
-    def __len__(self):
+    def __init__(self, X: np.ndarray, batch_size: int, *, converts: bool) -> None:
+        self.X, self.batch_size = X, batch_size
+        self.converts = converts and X.dtype.kind in "biu"
+
+    def __len__(self) -> int:
         return -(-len(self.X) // self.batch_size)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[torch.Tensor]:
         for start in range(0, len(self.X), self.batch_size):
             yield self._rows(start, start + self.batch_size)
 
-    def first(self, n_rows):
+    def first(self, n_rows: int) -> torch.Tensor:
         return self._rows(0, n_rows)
 
-    def _rows(self, start, stop):
+    def _rows(self, start: int, stop: int) -> torch.Tensor:
         # A copy: torch takes no read-only arrays, and no reversed or swapped ones.
         rows = self.X[start:stop]
         native = rows.dtype.newbyteorder("=")
         batch = torch.from_numpy(np.array(rows, native, order="C"))
         return as_input(batch, torch.float32) if self.converts else batch
-
-
-def _iter_returned(function, batches, device):
-    dtype = floating_dtype(function)
-    for batch in batches:
-        with evaluating(function), torch.no_grad():
-            features = function(place(batch, device, dtype))
-        features = torch.as_tensor(features)
-        if features.ndim != 2 or len(features) != len(batch):
-            raise ValueError(
-                "module_or_callable must return one row of features for each of "
-                f"{len(batch)} inputs; got the shape {tuple(features.shape)}."
-            )
-        yield features

@@ -1,17 +1,24 @@
 """Class vectors out of what measures are given."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
+
+from skcollapse._utils.arrays import as_float64
+from skcollapse.moments import ClassMoments, RowMoments
+
+Moments = ClassMoments | RowMoments
+# Class means or class vectors: an array, or moments for their means.
+Vectors = ArrayLike | Moments
 
 
-def class_vectors(values, name="means"):
+def class_vectors(values: Any, name: str = "means") -> np.ndarray:
     """Return finite (K, d) float64 rows: an array's, or the means of classes present.
 
-    Raises
-    ------
-    ValueError
-        If there are fewer than two rows, or an array holds NaN or infinity.
+    Raises ValueError if there are fewer than two, or an array holds NaN or infinity.
     """
-    vectors = np.asarray(getattr(values, "means", values), dtype=np.float64)
+    vectors: np.ndarray = as_float64(name, getattr(values, "means", values))
     if vectors.ndim != 2:
         raise ValueError(
             f"{name} must have the shape (n_classes, n_features), got {vectors.shape}."
@@ -28,26 +35,29 @@ def class_vectors(values, name="means"):
             f"{name} must be finite, but row {np.argmin(finite)} is not. Leave out the "
             "classes without samples, and rows with NaN or infinity."
         )
-    return vectors
+    return np.asarray(vectors)
 
 
-def present_classes(values, n_classes):
+def present_classes(values: Any, n_classes: int) -> np.ndarray:
     """Return which classes have samples; all of them where there are no counts."""
     counts = getattr(values, "counts", None)
-    return np.ones(n_classes, dtype=bool) if counts is None else counts > 0
+    present = np.ones(n_classes) if counts is None else np.asarray(counts)
+    return present > 0
 
 
-def class_counts_of(values, class_counts, n_classes):
+def class_counts_of(
+    values: Any, class_counts: ArrayLike | None, n_classes: int
+) -> np.ndarray:
     """Return given class sizes, or those of moments, as positive float64 numbers."""
     if class_counts is None:
-        class_counts = getattr(values, "counts", None)
-        if class_counts is None:
+        known = getattr(values, "counts", None)
+        if known is None:
             raise ValueError(
                 "class_counts must be given where means is an array: the sizes of the "
                 "classes decide the geometry."
             )
-        class_counts = class_counts[class_counts > 0]
-    counts = np.asarray(class_counts, dtype=np.float64)
+        class_counts = known[known > 0]
+    counts = as_float64("class_counts", class_counts)
     if counts.shape != (n_classes,):
         raise ValueError(
             f"class_counts must hold a size for each of the {n_classes} class vectors, "
@@ -61,12 +71,12 @@ def class_counts_of(values, class_counts, n_classes):
     return counts
 
 
-def centre(vectors):
+def centre(vectors: np.ndarray) -> np.ndarray:
     """Return rows less their unweighted mean: every class counts the same."""
-    return vectors - vectors.mean(axis=0)
+    return np.asarray(vectors - vectors.mean(axis=0))
 
 
-def unit(vectors):
+def unit(vectors: np.ndarray) -> np.ndarray:
     """Return rows of length one; a zero row is NaN, since it has no direction."""
     # Scaled beforehand, so that no square overflows or vanishes.
     largest = np.maximum(vectors.max(axis=1), -vectors.min(axis=1))
@@ -76,17 +86,18 @@ def unit(vectors):
     return vectors
 
 
-def pairs(matrix):
+def pairs(matrix: np.ndarray) -> np.ndarray:
     """Return the entries above the diagonal, row by row."""
-    return matrix[~np.tri(len(matrix), dtype=bool)]
+    return np.asarray(matrix[~np.tri(len(matrix), dtype=bool)])
 
 
-def pair_indices(positions, n_classes):
+def pair_indices(positions: Any, n_classes: int) -> tuple[Any, Any]:
     """Return the two classes of pairs, from positions among the `pairs`."""
-    return divmod(np.flatnonzero(~np.tri(n_classes, dtype=bool))[positions], n_classes)
+    first: Any = np.flatnonzero(~np.tri(n_classes, dtype=bool))[positions]
+    return first // n_classes, first % n_classes
 
 
-def pair_distances(vectors):
+def pair_distances(vectors: np.ndarray) -> np.ndarray:
     """Return the squared distances of all pairs of rows, in the order of `pairs`.
 
     Rows far from zero should be centred before.

@@ -1,13 +1,39 @@
 """Nearest class centres (NC4), and orthogonality to what is out of distribution."""
 
+from collections.abc import Callable
+from typing import Any, Literal, overload
+
 import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
 
-from skcollapse.measures._inputs import class_vectors, unit
+from skcollapse._utils.arrays import as_float64
+from skcollapse.measures._inputs import Moments, Vectors, class_vectors, unit
+from skcollapse.moments import ClassMoments, RowMoments
 
-__all__ = ["nc5", "ncc_agreement"]
+__all__ = ["batch_agreement", "nc5", "ncc_agreement"]
 
 
-def ncc_agreement(moments, coef, intercept=None, *, by_class=False):
+@overload
+def ncc_agreement(
+    moments: RowMoments, coef: ArrayLike, intercept: ArrayLike | None = None
+) -> float: ...
+@overload
+def ncc_agreement(
+    moments: RowMoments,
+    coef: ArrayLike,
+    intercept: ArrayLike | None = None,
+    *,
+    by_class: Literal[True],
+) -> np.ndarray: ...
+def ncc_agreement(
+    moments: RowMoments,
+    coef: ArrayLike,
+    intercept: ArrayLike | None = None,
+    *,
+    by_class: bool = False,
+) -> float | np.ndarray:
     r"""Measure how often a linear classifier decides for the nearest class centre.
 
     The share of samples with :math:`\arg\max_k w_k^\top x + b_k = \arg\min_k
@@ -29,11 +55,6 @@ def ncc_agreement(moments, coef, intercept=None, *, by_class=False):
     agreement : float, or ndarray of shape (n_classes,) if `by_class`
         Weighted share, one at collapse; NaN for classes without samples.
 
-    Raises
-    ------
-    ValueError
-        If shapes differ, or fewer than two classes have samples.
-
     References
     ----------
     .. [1] Papyan, Han and Donoho, "Prevalence of neural collapse during the terminal
@@ -52,53 +73,86 @@ def ncc_agreement(moments, coef, intercept=None, *, by_class=False):
     0.75
     """
     class_vectors(moments)
-    (sums,) = moments.sum_by_class(agreement_function(moments, coef, intercept))
+    scores, nearness, weights, means = _terms(moments, moments.centres, coef, intercept)
+    # In the directions between the class means lies all that tells which is nearest:
+    # with B whitening and C the centred means, x^T C^T = (x^T B) (B^T C^T C C^T).
+    along = (means @ moments.whitening).T @ (means @ means.T)
+    terms = [moments.as_tensor(t) for t in (scores, nearness, weights.T, along)]
+    (sums,) = moments.sum_by_class(
+        lambda rows, projected, labels: _agrees(terms, rows, projected, labels)
+    )
     if by_class:
         with np.errstate(invalid="ignore"):
-            return sums / moments.counts
+            return np.asarray(sums / moments.counts)
     return float(sums.sum() / moments.weight_sum)
 
 
-def agreement_function(moments, coef, intercept):
-    """Return what `RowMoments.sum_by_class` sums to count agreeing rows."""
-    coef = np.asarray(coef, dtype=np.float64)
-    shape = moments.n_classes, moments.n_features
-    if coef.shape != shape:
-        raise ValueError(f"coef must have the shape {shape}, got {coef.shape}.")
-    intercept = np.zeros(len(coef)) if intercept is None else np.asarray(intercept)
-    if intercept.shape != (len(coef),):
-        raise ValueError(
-            f"intercept must have the shape ({len(coef)},), got {intercept.shape}."
-        )
-    # A row is its centre and a rest, which is small where offsets of the features are
-    # large. What the scores owe to the centre is known beforehand, in float64.
-    present, centres = moments.counts > 0, moments.centres
-    # What all classes share decides nothing, and is taken off before rounding.
-    coef = coef - coef.mean(axis=0)
-    scores = centres @ coef.T + (intercept - intercept.mean())
-    scores -= scores.max(axis=1, keepdims=True)
-    # In the directions between the class means lies all that tells which is nearest:
-    # with B whitening and C the centred means, x^T C^T = (x^T B) (B^T C^T C C^T).
-    means = np.where(present[:, None], moments.means, 0.0)
-    means[present] -= means[present].mean(axis=0)
-    squares = means @ means.T
-    along = (means @ moments.whitening).T @ squares
-    nearness = squares - np.where(present, np.diagonal(squares) / 2, np.inf)
-    nearness -= nearness.max(axis=1, keepdims=True)
-    scores, nearness, coef, along = map(
-        moments.as_tensor, (scores, nearness, coef.T, along)
-    )
+def batch_agreement(
+    moments: ClassMoments, coef: ArrayLike, intercept: ArrayLike | None = None
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return a function that tells which rows of a batch :func:`ncc_agreement` counts.
 
-    def agrees(rows, projected, labels):
-        # The argmax alone takes longer.
-        _, decision = scores[labels].addmm_(rows, coef).max(dim=1)
-        _, nearest = nearness[labels].addmm_(projected, along).max(dim=1)
-        return decision == nearest
+    It takes rows, a tensor of shape (n, n_features) on any device, and their class
+    indices, and returns a bool tensor. The means of the moments are the centres.
+    """
+    centres = np.tile(class_vectors(moments).mean(axis=0), (moments.n_classes, 1))
+    present = moments.counts > 0
+    centres[present] = moments.means[present]
+    scores, nearness, weights, means = _terms(moments, centres, coef, intercept)
+    arrays = centres, scores, nearness, weights.T, means.T
+
+    def agrees(rows: Tensor, labels: Tensor) -> Tensor:
+        rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+        own, *terms = (torch.from_numpy(array).to(rows) for array in arrays)
+        rows = rows - own[labels]
+        return _agrees(terms, rows, rows, labels)
 
     return agrees
 
 
-def nc5(means, ood_mean):
+def _terms(
+    moments: Moments, centres: np.ndarray, coef: Any, intercept: Any
+) -> tuple[np.ndarray, ...]:
+    """Return scores and nearness of the centres, and class vectors and centred means.
+
+    A row is its centre and a rest, which is small where offsets of the features are
+    large. What the decision owes to the centre is known beforehand, in float64.
+    """
+    coef = as_float64("coef", coef)
+    shape = moments.n_classes, moments.n_features
+    if coef.shape != shape:
+        raise ValueError(f"coef must have the shape {shape}, got {coef.shape}.")
+    intercept = np.zeros(shape[0]) if intercept is None else intercept
+    intercept = as_float64("intercept", intercept)
+    if intercept.shape != shape[:1]:
+        raise ValueError(
+            f"intercept must have the shape {shape[:1]}, got {intercept.shape}."
+        )
+    # What all classes share decides nothing, and is taken off before rounding.
+    coef = coef - coef.mean(axis=0)
+    scores = centres @ coef.T + (intercept - intercept.mean())
+    scores -= scores.max(axis=1, keepdims=True)
+    present = moments.counts > 0
+    means = np.where(present[:, None], moments.means, 0.0)
+    means[present] -= means[present].mean(axis=0)
+    squares = means @ means.T
+    nearness = squares - np.where(present, np.diagonal(squares) / 2, np.inf)
+    nearness -= nearness.max(axis=1, keepdims=True)
+    return scores, nearness, coef, means
+
+
+def _agrees(
+    terms: list[Tensor], rows: Tensor, projected: Tensor, labels: Tensor
+) -> Tensor:
+    """Return whether classifier and nearest mean decide for the same class, by row."""
+    scores, nearness, coef, along = terms
+    # The argmax alone takes longer.
+    _, decision = scores[labels].addmm_(rows, coef).max(dim=1)
+    _, nearest = nearness[labels].addmm_(projected, along).max(dim=1)
+    return decision == nearest
+
+
+def nc5(means: Vectors, ood_mean: ArrayLike) -> float:
     r"""Measure :math:`\operatorname{mean}_k |\cos(\mu_k, \mu_\mathrm{ood})|`.
 
     Parameters
@@ -113,11 +167,6 @@ def nc5(means, ood_mean):
     nc5 : float
         Zero if they are orthogonal to all class means.
 
-    Raises
-    ------
-    ValueError
-        If shapes differ, there are fewer than two rows, or a value is not finite.
-
     References
     ----------
     .. [1] Ben Ammar, Belkhir, Popescu, Manzanera and Franchi, "NECO: NEural Collapse
@@ -130,11 +179,10 @@ def nc5(means, ood_mean):
     >>> nc5(np.eye(3)[:2], [0.0, 0.0, 5.0])
     0.0
     """
-    means = class_vectors(means)
-    ood_mean = np.asarray(ood_mean, dtype=np.float64)
-    if ood_mean.shape != means.shape[1:] or not np.isfinite(ood_mean).all():
+    vectors, outside = class_vectors(means), as_float64("ood_mean", ood_mean)
+    if outside.shape != vectors.shape[1:] or not np.isfinite(outside).all():
         raise ValueError(
-            f"ood_mean must hold {means.shape[1]} finite values, one for each feature; "
-            f"got an array of shape {ood_mean.shape}."
+            f"ood_mean must hold {vectors.shape[1]} finite values, one for each "
+            f"feature; got an array of shape {outside.shape}."
         )
-    return float(np.abs(unit(means) @ unit(ood_mean[None])[0]).mean())
+    return float(np.abs(unit(vectors) @ unit(outside[None])[0]).mean())

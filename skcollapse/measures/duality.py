@@ -1,8 +1,10 @@
 """Self-duality (NC3): whether the vectors of a classifier are the class means."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from skcollapse.measures._inputs import (
+    Vectors,
     centre,
     class_vectors,
     present_classes,
@@ -12,21 +14,21 @@ from skcollapse.measures._inputs import (
 __all__ = ["self_duality", "self_duality_cosine"]
 
 
-def _both(classifier, means):
-    classifier = class_vectors(classifier, "classifier")
-    kept = present_classes(means, len(classifier))
-    if len(kept) == len(classifier):
-        classifier = classifier[kept]
+def _both(classifier: ArrayLike, means: Vectors) -> tuple[np.ndarray, np.ndarray]:
+    vectors = class_vectors(classifier, "classifier")
+    kept = present_classes(means, len(vectors))
+    if len(kept) == len(vectors):
+        vectors = vectors[kept]
     centred = centre(class_vectors(means))
-    if classifier.shape != centred.shape:
+    if vectors.shape != centred.shape:
         raise ValueError(
             f"classifier must have the shape of the class means, {centred.shape}; got "
-            f"{classifier.shape}."
+            f"{vectors.shape}."
         )
-    return classifier, centred
+    return vectors, centred
 
 
-def self_duality(classifier, means):
+def self_duality(classifier: ArrayLike, means: Vectors) -> float:
     r"""Measure the distance of a classifier from the centred class means.
 
     .. math::
@@ -46,11 +48,6 @@ def self_duality(classifier, means):
     distance : float
         From 0 to 2.
 
-    Raises
-    ------
-    ValueError
-        If shapes differ, there are fewer than two rows, or a row is not finite.
-
     References
     ----------
     .. [1] Papyan, Han and Donoho, "Prevalence of neural collapse during the terminal
@@ -64,14 +61,14 @@ def self_duality(classifier, means):
     >>> round(self_duality(2 * etf, 3 * etf + 1), 12)
     0.0
     """
-    classifier, means = _both(classifier, means)
-    lengths = np.linalg.norm(classifier), np.linalg.norm(means)
+    vectors, centred = _both(classifier, means)
+    lengths = np.linalg.norm(vectors), np.linalg.norm(centred)
     if not all(lengths):
         return np.nan
-    return float(np.linalg.norm(classifier / lengths[0] - means / lengths[1]))
+    return float(np.linalg.norm(vectors / lengths[0] - centred / lengths[1]))
 
 
-def self_duality_cosine(classifier, means):
+def self_duality_cosine(classifier: ArrayLike, means: Vectors) -> float:
     r"""Measure :math:`\operatorname{mean}_k (1 - \cos(w_k, \mu_k - \mu_G))`.
 
     Parameters
@@ -87,11 +84,6 @@ def self_duality_cosine(classifier, means):
         From 0 to 2; NaN if a row has no direction. Unlike :func:`self_duality` blind to
         lengths, in which the two differ under imbalance even at the optimum.
 
-    Raises
-    ------
-    ValueError
-        If shapes differ, there are fewer than two rows, or a row is not finite.
-
     Examples
     --------
     >>> import numpy as np
@@ -99,5 +91,5 @@ def self_duality_cosine(classifier, means):
     >>> self_duality_cosine([[2.0, 0.0], [0.0, 1.0]], [[1.0, 1.0], [-1.0, 1.0]])
     0.5
     """
-    classifier, means = _both(classifier, means)
-    return float(1 - (unit(classifier) * unit(means)).sum(axis=1).mean())
+    vectors, centred = _both(classifier, means)
+    return float(1 - (unit(vectors) * unit(centred)).sum(axis=1).mean())

@@ -1,8 +1,9 @@
 """Convergence to a simplex (NC2): lengths, angles and Gram matrices of vectors."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from skcollapse.measures._inputs import centre, class_vectors, pairs, unit
+from skcollapse.measures._inputs import Vectors, centre, class_vectors, pairs, unit
 
 __all__ = [
     "cosine_std",
@@ -13,12 +14,12 @@ __all__ = [
 ]
 
 
-def _rows(means, centred):
+def _rows(means: Vectors, centred: bool) -> np.ndarray:
     vectors = class_vectors(means)
     return centre(vectors) if centred else vectors
 
 
-def equinorm(means, *, centred=True):
+def equinorm(means: Vectors, *, centred: bool = True) -> float:
     r"""Measure the coefficient of variation of the lengths of the class vectors.
 
     Parameters
@@ -33,11 +34,6 @@ def equinorm(means, *, centred=True):
     -------
     equinorm : float
         Standard deviation over mean: zero for equal lengths.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two rows, or a row is not finite.
 
     References
     ----------
@@ -56,7 +52,7 @@ def equinorm(means, *, centred=True):
     return float(lengths.std() / mean) if mean > 0 else np.nan
 
 
-def equiangularity(means, *, centred=True):
+def equiangularity(means: Vectors, *, centred: bool = True) -> float:
     r"""Measure how far the cosines of pairs are from :math:`-1/(K-1)`, on average.
 
     Parameters
@@ -71,11 +67,6 @@ def equiangularity(means, *, centred=True):
     equiangularity : float
         :math:`\operatorname{mean}_{k<l} |\cos(\mu_k, \mu_l) + 1/(K-1)|`, zero for equal
         and largest angles; NaN if a row has no direction.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two rows, or a row is not finite.
 
     References
     ----------
@@ -96,7 +87,7 @@ def equiangularity(means, *, centred=True):
     return float(np.abs(cosines + 1 / (len(units) - 1)).mean())
 
 
-def cosine_std(means, *, centred=True):
+def cosine_std(means: Vectors, *, centred: bool = True) -> float:
     """Measure the standard deviation of the cosines of pairs of class vectors.
 
     Parameters
@@ -110,11 +101,6 @@ def cosine_std(means, *, centred=True):
     -------
     std : float
         Zero for equal angles, whatever these are.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two rows, or a row is not finite.
 
     References
     ----------
@@ -132,7 +118,7 @@ def cosine_std(means, *, centred=True):
     return float(pairs(units @ units.T).std())
 
 
-def etf_distance(means, *, centred=True):
+def etf_distance(means: Vectors, *, centred: bool = True) -> float:
     r"""Measure the distance of a Gram matrix from that of a simplex ETF.
 
     .. math::
@@ -152,11 +138,6 @@ def etf_distance(means, *, centred=True):
     -------
     distance : float
         From 0 to the root of 2; NaN if all rows are zero.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two rows, or a row is not finite.
 
     See Also
     --------
@@ -180,7 +161,9 @@ def etf_distance(means, *, centred=True):
     return gram_distance(vectors, simplex)
 
 
-def target_distance(means, target_means, *, centred=True):
+def target_distance(
+    means: Vectors, target_means: ArrayLike, *, centred: bool = True
+) -> float:
     r"""Measure the distance of a Gram matrix from that of any target.
 
     Parameters
@@ -198,12 +181,6 @@ def target_distance(means, target_means, *, centred=True):
     distance : float
         Frobenius norm of the difference of the two Gram matrices, each of norm one.
 
-    Raises
-    ------
-    ValueError
-        If there are fewer than two rows, a row is not finite, or there are not as many
-        rows in both.
-
     Examples
     --------
     >>> import numpy as np
@@ -212,7 +189,8 @@ def target_distance(means, target_means, *, centred=True):
     >>> target_distance(3 * square @ [[0, 1], [1, 0]] + 7, square)
     0.0
     """
-    vectors, target = _rows(means, centred), _rows(target_means, centred)
+    vectors, target = _rows(means, centred), class_vectors(target_means, "target_means")
+    target = centre(target) if centred else target
     if len(vectors) != len(target):
         raise ValueError(
             f"target_means must have a row for each of the {len(vectors)} class "
@@ -221,7 +199,7 @@ def target_distance(means, target_means, *, centred=True):
     return gram_distance(vectors, target @ target.T)
 
 
-def gram_distance(vectors, target_gram):
+def gram_distance(vectors: np.ndarray, target_gram: np.ndarray) -> float:
     """Return the distance of the Gram matrix of rows from another, both of norm one.
 
     The other is overwritten: there may be many classes.

@@ -1,9 +1,15 @@
 """The geometry of classes that differ in size: SELI, minority angles and lengths."""
 
+from typing import Literal
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import svd
 
+from skcollapse._utils.arrays import as_float64
+from skcollapse._utils.checks import check_choice
 from skcollapse.measures._inputs import (
+    Vectors,
     centre,
     class_counts_of,
     class_vectors,
@@ -22,7 +28,9 @@ __all__ = [
 ]
 
 
-def seli_grams(class_counts, *, ridge=0.0):
+def seli_grams(
+    class_counts: ArrayLike, *, ridge: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
     r"""Return the Gram matrices of class vectors and class means in SELI geometry.
 
     Parameters
@@ -63,13 +71,13 @@ def seli_grams(class_counts, *, ridge=0.0):
     return _gram(class_counts, ridge, True), _gram(class_counts, ridge, False)
 
 
-def _gram(class_counts, ridge, of_classifier):
+def _gram(class_counts: ArrayLike, ridge: float, of_classifier: bool) -> np.ndarray:
     """Return the Gram matrix of the class vectors, or that of the class means."""
-    counts = np.asarray(class_counts, dtype=np.float64)
+    counts = as_float64("class_counts", class_counts)
     if ridge != 0 or counts.ndim != 1 or not (counts > 0).all() or len(counts) < 2:
         geometry = seli(class_counts, ridge=ridge, random_state=0)
         vectors = geometry.classifier if of_classifier else geometry.means
-        return vectors @ vectors.T
+        return np.asarray(vectors @ vectors.T)
     power = 1 if of_classifier else -1
     sizes, group, members = np.unique(counts, return_inverse=True, return_counts=True)
     # The part that is the same for all members of a group ...
@@ -83,10 +91,16 @@ def _gram(class_counts, ridge, of_classifier):
     between[np.diag_indices(len(sizes))] -= within / members
     gram = between[np.ix_(group, group)]
     gram[np.diag_indices(len(counts))] += within[group]
-    return gram
+    return np.asarray(gram)
 
 
-def seli_distance(means, class_counts=None, *, ridge=0.0, vectors="means"):
+def seli_distance(
+    means: Vectors,
+    class_counts: ArrayLike | None = None,
+    *,
+    ridge: float = 0.0,
+    vectors: Literal["means", "classifier"] = "means",
+) -> float:
     r"""Measure the distance of a Gram matrix from that of SELI geometry.
 
     Parameters
@@ -108,12 +122,6 @@ def seli_distance(means, class_counts=None, *, ridge=0.0, vectors="means"):
         Frobenius norm of the difference of the two Gram matrices, each of norm one. For
         classes of equal size it is :func:`etf_distance`.
 
-    Raises
-    ------
-    ValueError
-        If class sizes are missing, do not fit or are not positive; if there are fewer
-        than two rows or one is not finite; if `ridge` leaves no geometry.
-
     References
     ----------
     .. [1] Thrampoulidis, Kini, Vakilian and Behnia, "Imbalance Trouble: Revisiting
@@ -132,8 +140,7 @@ def seli_distance(means, class_counts=None, *, ridge=0.0, vectors="means"):
     >>> round(etf_distance(M), 3)
     0.472
     """
-    if vectors not in ("means", "classifier"):
-        raise ValueError(f'vectors must be "means" or "classifier", got {vectors!r}.')
+    check_choice("vectors", vectors, ("means", "classifier"))
     rows = class_vectors(means, vectors)
     counts = class_counts_of(means, class_counts, len(rows))
     gram = _gram(counts, ridge, vectors == "classifier")
@@ -145,7 +152,7 @@ def seli_distance(means, class_counts=None, *, ridge=0.0, vectors="means"):
     return gram_distance(rows, gram)
 
 
-def minority_classes(class_counts):
+def minority_classes(class_counts: ArrayLike) -> np.ndarray:
     """Return which classes are small: below the geometric mean of the extremes.
 
     Parameters
@@ -164,12 +171,14 @@ def minority_classes(class_counts):
     >>> minority_classes([100, 100, 10, 10])
     array([False, False,  True,  True])
     """
-    counts = np.asarray(class_counts, dtype=np.float64)
+    counts = as_float64("class_counts", class_counts)
     # A margin for rounding: of equal classes, none is small.
-    return counts < np.sqrt(counts.min() * counts.max()) * (1 - 1e-9)
+    return np.asarray(counts < np.sqrt(counts.min() * counts.max()) * (1 - 1e-9))
 
 
-def minority_cosine(means, class_counts=None, *, centred=True):
+def minority_cosine(
+    means: Vectors, class_counts: ArrayLike | None = None, *, centred: bool = True
+) -> float:
     r"""Measure the mean cosine of pairs of small classes in excess of :math:`-1/(K-1)`.
 
     It rises towards :math:`1 + 1/(K-1)` where small classes collapse onto each other.
@@ -188,12 +197,6 @@ def minority_cosine(means, class_counts=None, *, centred=True):
     -------
     excess : float
         NaN if fewer than two classes are small.
-
-    Raises
-    ------
-    ValueError
-        If class sizes are missing, do not fit or are not positive; if there are fewer
-        than two rows or one is not finite.
 
     References
     ----------
@@ -217,7 +220,9 @@ def minority_cosine(means, class_counts=None, *, centred=True):
     return float(pairs(units @ units.T).mean() + 1 / (len(rows) - 1))
 
 
-def norm_ratio(means, class_counts=None, *, centred=True):
+def norm_ratio(
+    means: Vectors, class_counts: ArrayLike | None = None, *, centred: bool = True
+) -> float:
     """Measure the mean length of large classes over that of small ones.
 
     Parameters
@@ -234,12 +239,6 @@ def norm_ratio(means, class_counts=None, *, centred=True):
     -------
     ratio : float
         NaN if no class is small.
-
-    Raises
-    ------
-    ValueError
-        If class sizes are missing, do not fit or are not positive; if there are fewer
-        than two rows or one is not finite.
 
     Examples
     --------

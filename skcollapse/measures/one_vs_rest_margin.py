@@ -3,13 +3,13 @@
 import numpy as np
 from scipy.optimize import nnls
 
-from skcollapse.measures._inputs import class_vectors, unit
+from skcollapse.measures._inputs import Vectors, class_vectors, unit
 
 # Excess of a point over the supporting hyperplane of the nearest one, by rounding.
 _TOLERANCE = 1e-12
 
 
-def _distance_to_hull(point, others):
+def _distance_to_hull(point: np.ndarray, others: np.ndarray) -> float:
     """Return the distance of a point to the convex hull of the rows of `others`.
 
     With the differences V as rows, the weights of the nearest point are those of the
@@ -32,11 +32,11 @@ def _distance_to_hull(point, others):
         before = differences @ closest < square - _TOLERANCE
         before &= ~used
         if not before.any():
-            return np.sqrt(square)
+            return float(np.sqrt(square))
         used |= before
 
 
-def one_vs_rest_margin(vectors):
+def one_vs_rest_margin(vectors: Vectors) -> np.ndarray:
     r"""Compute the distance of each class vector to the convex hull of the others.
 
     With :math:`u_k = w_k / \lVert w_k \rVert`,

@@ -1,10 +1,10 @@
 """How evenly directions spread over the sphere."""
 
-from numbers import Real
-
 import numpy as np
 
+from skcollapse._utils.checks import check_number
 from skcollapse.measures._inputs import (
+    Vectors,
     class_vectors,
     pair_distances,
     pair_indices,
@@ -14,7 +14,7 @@ from skcollapse.measures._inputs import (
 __all__ = ["min_angle", "uniformity"]
 
 
-def uniformity(vectors, s=0.0):
+def uniformity(vectors: Vectors, s: float = 0.0) -> float:
     r"""Measure the mean repulsion of pairs of directions.
 
     With unit rows :math:`u_k`, the mean over all pairs of
@@ -34,11 +34,6 @@ def uniformity(vectors, s=0.0):
     uniformity : float
         Infinite if two directions coincide.
 
-    Raises
-    ------
-    ValueError
-        If there are fewer than two rows, a row is not finite, or `s` is negative.
-
     References
     ----------
     .. [1] Liu, Yu, Weller and Schölkopf, "Generalizing and Decoupling Neural Collapse
@@ -53,8 +48,7 @@ def uniformity(vectors, s=0.0):
     >>> uniformity(np.array([[1.0, 0.0], [-2.0, 0.0]]), s=1.0)
     0.5
     """
-    if not (isinstance(s, Real) and 0 <= s < np.inf):
-        raise ValueError(f"s must be a finite number of at least 0, got {s!r}.")
+    s = check_number("s", s, 0)
     squares = pair_distances(unit(class_vectors(vectors, "vectors")))
     with np.errstate(divide="ignore"):
         if s == 0:
@@ -62,7 +56,7 @@ def uniformity(vectors, s=0.0):
         return float(np.mean(squares ** (-s / 2)))
 
 
-def min_angle(vectors):
+def min_angle(vectors: Vectors) -> float:
     """Return the smallest angle between two of the vectors, in degrees.
 
     Parameters
@@ -74,11 +68,6 @@ def min_angle(vectors):
     -------
     angle : float
         From 0 to 180.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two rows, or a row is not finite.
 
     Examples
     --------

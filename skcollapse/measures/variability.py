@@ -3,13 +3,19 @@
 import numpy as np
 from scipy.linalg import eigh
 
-from skcollapse.measures._inputs import centre, class_vectors, pair_distances, pairs
+from skcollapse.measures._inputs import (
+    Moments,
+    centre,
+    class_vectors,
+    pair_distances,
+    pairs,
+)
 from skcollapse.moments import whitening
 
 __all__ = ["cdnv", "class_nc1", "nc1", "nc1_trace_ratio", "vci"]
 
 
-def nc1(moments, *, balanced=False):
+def nc1(moments: Moments, *, balanced: bool = False) -> float:
     r"""Measure :math:`\operatorname{tr}(\Sigma_W \Sigma_B^{+}) / K`.
 
     :math:`\Sigma_W` is the within-class covariance pooled over the samples, or the mean
@@ -31,11 +37,6 @@ def nc1(moments, *, balanced=False):
         invertible linear maps of the features if these have at least as many
         dimensions as there are differences of class means, and by rotation,
         translation and scale in any case.
-
-    Raises
-    ------
-    ValueError
-        If fewer than two classes have samples.
 
     Notes
     -----
@@ -64,7 +65,7 @@ def nc1(moments, *, balanced=False):
     return float(moments.whitened_trace / moments.weight_sum)
 
 
-def class_nc1(moments):
+def class_nc1(moments: Moments) -> np.ndarray:
     r"""Measure :math:`\operatorname{tr}(\Sigma_k \Sigma_B^{+}) / K` of each class.
 
     Parameters
@@ -76,11 +77,6 @@ def class_nc1(moments):
     -------
     nc1 : ndarray of shape (n_classes,), dtype float64
         Their mean is the balanced :func:`nc1`; NaN for classes without samples.
-
-    Raises
-    ------
-    ValueError
-        If fewer than two classes have samples.
 
     Examples
     --------
@@ -98,7 +94,7 @@ def class_nc1(moments):
         )
 
 
-def nc1_trace_ratio(moments):
+def nc1_trace_ratio(moments: Moments) -> float:
     r"""Measure :math:`\operatorname{tr} \Sigma_W / \operatorname{tr} \Sigma_B`.
 
     Parameters
@@ -111,11 +107,6 @@ def nc1_trace_ratio(moments):
     ratio : float
         Zero at collapse; infinite if all class means coincide. Not changed by rotation,
         translation and scale.
-
-    Raises
-    ------
-    ValueError
-        If fewer than two classes have samples.
 
     References
     ----------
@@ -136,7 +127,7 @@ def nc1_trace_ratio(moments):
     return _ratio(within, np.square(means).sum() / len(means))
 
 
-def cdnv(moments):
+def cdnv(moments: Moments) -> float:
     r"""Measure the class-distance normalised variance, averaged over pairs of classes.
 
     .. math::
@@ -154,11 +145,6 @@ def cdnv(moments):
     cdnv : float
         Zero at collapse; infinite if two class means coincide. Not changed by rotation,
         translation and scale.
-
-    Raises
-    ------
-    ValueError
-        If fewer than two classes have samples.
 
     References
     ----------
@@ -186,7 +172,7 @@ def cdnv(moments):
     return float(both.mean() / 2)
 
 
-def vci(moments):
+def vci(moments: Moments) -> float:
     r"""Measure the variability collapse index.
 
     .. math::
@@ -241,5 +227,5 @@ def vci(moments):
     return float(1 - min(explained.sum() / rank, 1))
 
 
-def _ratio(within, between):
+def _ratio(within: float, between: float) -> float:
     return float(within / between) if between > 0 else np.inf

@@ -1,18 +1,12 @@
-"""Checks of what moments are gathered from: sizes, class indices and weights."""
+"""Checks of what moments are gathered from: class indices and weights."""
 
-from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
 
 
-def check_size(value, name):
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
-    return int(value)
-
-
-def check_labels(labels, n_samples, n_classes):
+def check_labels(labels: Any, n_samples: int, n_classes: int) -> Any:
     """Return an array or tensor of class indices as int64, or raise."""
     if tuple(labels.shape) != (n_samples,):
         raise ValueError(
@@ -20,8 +14,8 @@ def check_labels(labels, n_samples, n_classes):
             f"got the shape {tuple(labels.shape)}."
         )
     if isinstance(labels, torch.Tensor):
-        indices = labels.long()
         whole = not (labels.is_floating_point() or labels.is_complex())
+        indices: Any = labels.long()
     else:
         whole = labels.dtype.kind in "iub" or n_samples == 0
         indices = labels.astype(np.int64, copy=False) if whole else None
@@ -38,7 +32,7 @@ def check_labels(labels, n_samples, n_classes):
     return indices
 
 
-def check_weights(weights, n_samples):
+def check_weights(weights: Any, n_samples: int) -> Any:
     """Return an array or tensor of weights as float64, or raise."""
     if tuple(weights.shape) != (n_samples,):
         raise ValueError(
@@ -46,6 +40,10 @@ def check_weights(weights, n_samples):
             f"X, got the shape {tuple(weights.shape)}."
         )
     is_tensor = isinstance(weights, torch.Tensor)
+    if not is_tensor and weights.dtype.kind not in "biuf":
+        raise ValueError(
+            f"sample_weight must hold numbers, got the dtype {weights.dtype}."
+        )
     weights = weights.double() if is_tensor else weights.astype(np.float64)
     # NaN fails the first comparison, infinity the second.
     if n_samples and not ((weights >= 0).all() and weights.max() < np.inf):

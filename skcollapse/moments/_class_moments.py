@@ -5,13 +5,16 @@ Moments of two sets of rows are merged by the formula of Chan, Golub and LeVeque
 set is centred by its own class means, so nothing large is ever subtracted.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 
+from skcollapse._utils.arrays import Rows
 from skcollapse._utils.parallel import row_slices
-from skcollapse.moments._centring import centre_on_device, centre_on_host
-from skcollapse.moments._checks import check_labels, check_size, check_weights
-from skcollapse.moments._rows import gram_of, place
+from skcollapse.moments._checks import check_labels, check_weights
+from skcollapse.moments._rows import as_array, host_device
+from skcollapse.moments._state import MomentState
 from skcollapse.moments._whitening import whitening
 
 __all__ = ["ClassMoments"]
@@ -20,15 +23,7 @@ __all__ = ["ClassMoments"]
 _CHUNK_VALUES = 2**23
 
 
-def _empty_scatter(scatter, n_classes, n_features):
-    if isinstance(scatter, str) and scatter == "class":
-        return np.zeros((n_classes, n_features, n_features))
-    if not isinstance(scatter, bool | np.bool_):
-        raise ValueError(f'scatter must be True, False or "class", got {scatter!r}.')
-    return np.zeros((n_features, n_features)) if scatter else None
-
-
-class ClassMoments:
+class ClassMoments(MomentState):
     r"""Weighted counts, means and within-class scatter of labelled features.
 
     All that closed-form classifiers and collapse measures need to know of the data,
@@ -38,9 +33,9 @@ class ClassMoments:
     Parameters
     ----------
     n_classes : int
-        Number of classes, :math:`K`.
+        Number of classes, :math:`K`, at least 1.
     n_features : int
-        Number of features, :math:`d`.
+        Number of features, :math:`d`, at least 1.
     scatter : bool or "class", default=True
         Whether to gather the :math:`d \times d` scatter matrix; "class" gathers one for
         each class. Without it the cost falls from :math:`O(n d^2)` to :math:`O(n d)`.
@@ -85,8 +80,9 @@ class ClassMoments:
     Rows are handled in chunks of 32 MiB, whatever the size of the data: memory maps are
     never read as a whole. Means are accumulated in float64. The scatter of a chunk is
     one matrix product of its centred rows, in float32 for float32 or shorter data and
-    in float64 otherwise, added up in float64. Chunks are merged by the formula of
-    [1]_: large offsets and nearly collapsed classes do not lose accuracy.
+    in float64 otherwise and where some rows are hundreds of times longer than the
+    others, added up in float64. Chunks are merged by the formula of [1]_: large offsets
+    and nearly collapsed classes do not lose accuracy.
 
     Torch tensors on an accelerator are summarised there, in float64; the moments stay
     on the device of the latest batch and cross to the host when an attribute is
@@ -123,64 +119,31 @@ class ClassMoments:
     array([2., 4.])
     """
 
-    _STATE = ("_counts", "_means", "_trace", "_scatter")
-
-    def __init__(self, n_classes, n_features, *, scatter=True):
-        self.n_classes = check_size(n_classes, "n_classes")
-        self.n_features = check_size(n_features, "n_features")
-        # The state: NumPy arrays, or tensors on the device of the latest batch.
-        self._device = None
-        self._counts = np.zeros(self.n_classes)
-        self._means = np.zeros((self.n_classes, self.n_features))
-        self._trace = np.zeros(self.n_classes)
-        self._scatter = _empty_scatter(scatter, self.n_classes, self.n_features)
-
     @property
-    def counts(self):
+    def counts(self) -> np.ndarray:
         """Sum of the weights of each class."""
-        return np.array(place(self._counts, None))
+        return np.array(as_array(self._counts, None))
 
     @property
-    def means(self):
+    def means(self) -> np.ndarray:
         """Weighted class means; NaN for classes without samples."""
-        means = np.array(place(self._means, None))
+        means = np.array(as_array(self._means, None))
         means[self.counts == 0] = np.nan
         return means
 
     @property
-    def gathers(self):
-        """The value of `scatter` that these moments were constructed with."""
-        if self._scatter is None:
-            return False
-        return True if self._scatter.ndim == 2 else "class"
-
-    @property
-    def scatter(self):
+    def scatter(self) -> np.ndarray:
         """Pooled within-class scatter, a weighted sum."""
-        if self._scatter is None:
-            raise AttributeError(
-                "These moments were gathered without a scatter matrix. Construct "
-                "ClassMoments with scatter=True."
-            )
-        scatter = place(self._scatter, None)
-        if scatter.ndim == 3:
-            scatter = scatter.sum(axis=0)
-        # Matrix products are symmetric up to rounding only.
-        return (scatter + scatter.T) / 2
+        scatter = self._gathered(True)
+        return _symmetric(scatter.sum(axis=0) if scatter.ndim == 3 else scatter)
 
     @property
-    def class_scatter(self):
+    def class_scatter(self) -> np.ndarray:
         """Within-class scatter of each class, a weighted sum."""
-        if self._scatter is None or self._scatter.ndim < 3:
-            raise AttributeError(
-                "These moments were gathered without a scatter matrix for each class. "
-                'Construct ClassMoments with scatter="class".'
-            )
-        scatter = place(self._scatter, None)
-        return (scatter + scatter.swapaxes(1, 2)) / 2
+        return _symmetric(self._gathered("class"))
 
     @property
-    def whitened_trace(self):
+    def whitened_trace(self) -> float:
         """Trace of the scatter after whitening the class means."""
         directions = whitening(self.means[self.counts > 0])
         if directions.shape[1] == 0:
@@ -188,8 +151,8 @@ class ClassMoments:
         return float((directions * (self.scatter @ directions)).sum())
 
     @property
-    def class_whitened_trace(self):
-        """The same for each class."""
+    def class_whitened_trace(self) -> np.ndarray:
+        """Trace of the scatter of each class after whitening the class means."""
         directions = whitening(self.means[self.counts > 0])
         if directions.shape[1] == 0:
             return np.full(self.n_classes, np.inf)
@@ -197,18 +160,20 @@ class ClassMoments:
         return np.array([product.sum() for product in products])
 
     @property
-    def class_scatter_trace(self):
+    def class_scatter_trace(self) -> np.ndarray:
         """Weighted sum of squared distances to the class mean, for each class."""
-        return np.array(place(self._trace, None))
+        return np.array(as_array(self._trace, None))
 
     @property
-    def weight_sum(self):
+    def weight_sum(self) -> float:
         """Sum of all weights."""
         return float(self._counts.sum())
 
     @torch.no_grad()
-    def update(self, X, y, sample_weight=None):
-        """Add a batch of rows.
+    def update(
+        self, X: Rows, y: Rows, sample_weight: Rows | None = None
+    ) -> "ClassMoments":
+        """Add a batch of rows, all of them or, if that fails or is interrupted, none.
 
         Parameters
         ----------
@@ -231,43 +196,43 @@ class ClassMoments:
         ------
         ValueError
             If shapes do not fit, `y` is not made of valid class indices, or weights
-            are negative or not finite. The moments are then left as they were.
+            are negative or not finite.
         """
-        X = X.detach() if isinstance(X, torch.Tensor) else np.asarray(X)
-        if X.ndim != 2 or X.shape[1] != self.n_features:
+        rows: Any = X.detach() if isinstance(X, torch.Tensor) else np.asarray(X)
+        if rows.ndim != 2 or rows.shape[1] != self.n_features:
             raise ValueError(
                 f"X must have the shape (n_samples, {self.n_features}), got "
-                f"{tuple(X.shape)}."
+                f"{tuple(rows.shape)}."
             )
-        on_host = isinstance(X, np.ndarray) or X.device.type == "cpu"
-        device = None if on_host else X.device
-        labels = check_labels(place(y, device), len(X), self.n_classes)
-        weights = place(sample_weight, device)
+        device = host_device(rows)
+        labels = check_labels(as_array(y, device), len(rows), self.n_classes)
+        weights = as_array(sample_weight, device)
         if weights is not None:
-            weights = check_weights(weights, len(X))
+            weights = check_weights(weights, len(rows))
 
         # The state goes to the data, not the data to the state.
         self._move(device)
-        for part in row_slices(len(X), max(1, _CHUNK_VALUES // self.n_features)):
-            chunk = place(X[part], device), labels[part]
-            if weights is None:
-                self._update_chunk(*chunk, None)
-                continue
-            kept = weights[part] > 0
-            if not kept.all():
-                chunk = tuple(values[kept] for values in chunk)
-            self._update_chunk(*chunk, weights[part][kept])
+        with self._all_or_nothing(labels):
+            for part in row_slices(len(rows), max(1, _CHUNK_VALUES // self.n_features)):
+                chunk = as_array(rows[part], device), labels[part]
+                if weights is None:
+                    self._update_chunk(*chunk, None)
+                    continue
+                kept = weights[part] > 0
+                if not kept.all():
+                    chunk = tuple(values[kept] for values in chunk)
+                self._update_chunk(*chunk, weights[part][kept])
         return self
 
     @torch.no_grad()
-    def merge(self, other):
+    def merge(self, other: "ClassMoments") -> "ClassMoments":
         """Add the moments of other rows.
 
         Parameters
         ----------
         other : ClassMoments
-            Moments with the same classes and features, both with or both without a
-            scatter matrix. Left unchanged.
+            Moments with the same classes and features, and the same value of
+            ``scatter``. Left unchanged.
 
         Returns
         -------
@@ -290,83 +255,45 @@ class ClassMoments:
                     f"Moments with different {name} cannot be merged: {ours} and "
                     f"{theirs}."
                 )
-        if np.shape(self._scatter) != np.shape(other._scatter):
+        if self.gathers != other.gathers:
             raise ValueError(
                 "Moments with and without a scatter matrix cannot be merged: construct "
                 "both with the same value of scatter."
             )
         counts, means, trace, scatter = (
-            place(getattr(other, name), self._device) for name in self._STATE
+            as_array(getattr(other, name), self._device) for name in self._STATE
         )
-        present = place(np.flatnonzero(other.counts), self._device)
-        classes, between = self._merge_classes(
-            present, counts[present], means[present], trace[present]
-        )
-        if scatter is None:
-            return self
-        self._scatter += scatter
-        if scatter.ndim == 2:
-            self._scatter += gram_of(between)
-        else:
-            self._add_by_class(classes, between)
+        present = as_array(np.flatnonzero(other.counts), self._device)
+        with self._all_or_nothing(present):
+            if scatter is not None and scatter.ndim == 2:
+                self._scatter = self._scatter + scatter
+            elif scatter is not None:
+                self._scatter[present] += scatter[present]
+            classes, between = self._merge_classes(
+                present, counts[present], means[present], trace[present]
+            )
+            self._add_scatter(classes, between)
         return self
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         without = "" if self.gathers is True else f", scatter={self.gathers!r}"
         return (
             f"ClassMoments(n_classes={self.n_classes}, n_features={self.n_features}"
             f"{without}, weight_sum={self.weight_sum:g})"
         )
 
-    def __getstate__(self):
-        # NumPy copies: a pickle loads without the device, and copy.copy copies.
-        state = {"n_classes": self.n_classes, "n_features": self.n_features}
-        for name in self._STATE:
-            values = place(getattr(self, name), None)
-            state[name] = None if values is None else values.copy()
-        return state | {"_device": None}
+    def _gathered(self, scatter: bool | str) -> np.ndarray:
+        """Return the scatter as it is, or raise if it does not tell what is asked."""
+        if self._scatter is None or scatter == "class" != self.gathers:
+            each = " for each class" if scatter == "class" else ""
+            value = '"class"' if scatter == "class" else "True"
+            raise AttributeError(
+                f"These moments were gathered without a scatter matrix{each}. "
+                f"Construct ClassMoments with scatter={value}."
+            )
+        return np.asarray(as_array(self._scatter, None))
 
-    def _move(self, device):
-        if device != self._device:
-            for name in self._STATE:
-                setattr(self, name, place(getattr(self, name), device))
-            self._device = device
 
-    def _update_chunk(self, rows, labels, weights):
-        """Merge the moments of rows of positive weight."""
-        if len(rows) == 0:
-            return
-        centre = centre_on_host if self._device is None else centre_on_device
-        *moments, centred = centre(rows, labels, weights)
-        classes, between = self._merge_classes(*moments)
-        if self._scatter is None:
-            return
-        if self._scatter.ndim == 3:
-            self._add_by_class(labels, centred)
-            self._add_by_class(classes, between)
-            return
-        self._scatter += gram_of(centred)
-        # Reused for a second product in the precision of the first.
-        centred[: len(between)] = between
-        self._scatter += gram_of(centred[: len(between)])
-
-    def _add_by_class(self, labels, centred):
-        for k in range(self.n_classes):
-            own = centred[labels == k]
-            if len(own):
-                self._scatter[k] += gram_of(own)
-
-    def _merge_classes(self, classes, counts, means, trace):
-        """Merge all moments but the scatter, in terms that arrays and tensors share.
-
-        Between the two means of a class lies scatter that neither part has seen.
-        Returns rows of which it is the Gram matrix, and the classes that they are of.
-        """
-        ours = self._counts[classes]
-        total = ours + counts
-        gap = means - self._means[classes]
-        self._counts[classes] = total
-        self._means[classes] += gap * (counts / total)[:, None]
-        between = gap * ((ours * counts / total) ** 0.5)[:, None]
-        self._trace[classes] += trace + (between**2).sum(1)
-        return classes[ours > 0], between[ours > 0]
+def _symmetric(scatter: np.ndarray) -> np.ndarray:
+    """Return matrices without the rounding that makes a product not symmetric."""
+    return np.asarray((scatter + scatter.swapaxes(-1, -2)) / 2)

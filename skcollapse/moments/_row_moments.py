@@ -1,37 +1,48 @@
 """Moments of rows that stay where they are, by looking at them twice."""
 
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from skcollapse._utils.arrays import Rows
+from skcollapse._utils.checks import check_integer
 from skcollapse._utils.parallel import row_slices, sum_over_parts
 from skcollapse.moments._centring import add_class_sums
-from skcollapse.moments._checks import check_labels, check_size, check_weights
+from skcollapse.moments._checks import check_labels, check_weights
 from skcollapse.moments._class_moments import ClassMoments
-from skcollapse.moments._rows import place
-from skcollapse.moments._whitening import squared_length, whitening
+from skcollapse.moments._rows import (
+    as_array,
+    host_device,
+    need_float64,
+    precision_of,
+    squared_length,
+)
+from skcollapse.moments._whitening import whitening
 
 __all__ = ["RowMoments"]
 
-# Values handled at a time: 8 MiB in float32. Of projections and of scores of classes
-# less, and of sums by class more, since each block costs what all classes have values.
+# Values handled at a time: 8 MiB in float32. Of projections and scores of classes less,
+# and of sums by class more, since each block costs what all classes have values.
 _BLOCK_VALUES = 2**21
 _PROJECTED_VALUES = 2**19
 _SUMMED_VALUES = 2**22
 # How many times what is left of a sum of squares that sum may be.
 _CANCELLED = 64
-# What float32 does not hold exactly.
-_WIDE_INTEGERS = (torch.int32, torch.int64)
+
+# From rows less their centres, projected rows and class indices to a value for each.
+RowFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class RowMoments:
     r"""Moments of rows in memory or in a memory map, projected on the class means.
 
-    The first look takes the class means. The second takes the rows less their class
-    means and projects them on the at most :math:`K - 1` directions between the class
-    means: :math:`O(n d K)` operations in place of the :math:`O(n d^2)` of a scatter
-    matrix, and for each class by itself.
+    The first look takes the class means. The second projects the rows less their class
+    means on the at most :math:`K - 1` directions between these: :math:`O(n d K)`
+    operations in place of the :math:`O(n d^2)` of a scatter matrix, for each class.
 
     Parameters
     ----------
@@ -85,6 +96,7 @@ class RowMoments:
     much of the squares of the rows is left without their class means. Where that is
     little, because of large offsets or nearly collapsed classes, the means are taken
     once more, in float64, and every row is centred before all else: no digits are lost.
+    Where some rows are hundreds of times longer than the others, all is in float64.
 
     Examples
     --------
@@ -99,18 +111,20 @@ class RowMoments:
     array([2., 0.])
     """
 
-    def __init__(self, X, y, n_classes, sample_weight=None):
-        self.n_classes = check_size(n_classes, "n_classes")
-        self._X = X.detach() if isinstance(X, torch.Tensor) else np.asarray(X)
+    def __init__(
+        self, X: Rows, y: Rows, n_classes: int, sample_weight: Rows | None = None
+    ) -> None:
+        self.n_classes = check_integer("n_classes", n_classes, 1)
+        self._X: Any = X.detach() if isinstance(X, Tensor) else np.asarray(X)
         if self._X.ndim != 2:
             raise ValueError(
                 "X must have the shape (n_samples, n_features), got "
                 f"{tuple(self._X.shape)}."
             )
-        self.n_features = check_size(self._X.shape[1], "n_features")
-        self._device = _device_of(self._X)
-        labels = check_labels(place(y, None), len(self._X), self.n_classes)
-        weights = place(sample_weight, None)
+        self.n_features = check_integer("n_features", self._X.shape[1], 1)
+        self._device = host_device(self._X)
+        labels = check_labels(as_array(y, None), len(self._X), self.n_classes)
+        weights = as_array(sample_weight, None)
         # None stands for all rows, so that these are never copied.
         self._kept = None
         if weights is not None:
@@ -122,32 +136,33 @@ class RowMoments:
         self.labels, self._weights = np.array(labels), weights
         self.sizes = np.bincount(labels, minlength=self.n_classes)
         self.counts = np.bincount(labels, weights, self.n_classes).astype(np.float64)
+        self._dtype = precision_of(self._X)
         self.means, self._centred = self._first_look()
 
     @property
-    def weight_sum(self):
+    def weight_sum(self) -> float:
         """Sum of all weights."""
         return float(self.counts.sum())
 
     @property
-    def class_scatter_trace(self):
+    def class_scatter_trace(self) -> np.ndarray:
         """Weighted sum of squared distances to the class mean, for each class."""
         return self._traces[0]
 
     @property
-    def class_whitened_trace(self):
-        """The same after whitening the class means."""
+    def class_whitened_trace(self) -> np.ndarray:
+        """Trace of the scatter of each class after whitening the class means."""
         if self.whitening.shape[1] == 0:
             return np.full(self.n_classes, np.inf)
         return self._traces[1]
 
     @property
-    def whitened_trace(self):
+    def whitened_trace(self) -> float:
         """Sum of `class_whitened_trace`."""
         return float(self.class_whitened_trace.sum())
 
     @cached_property
-    def scatter(self):
+    def scatter(self) -> np.ndarray:
         """Pooled within-class scatter, a weighted sum."""
         moments = ClassMoments(self.n_classes, self.n_features)
         step = max(1, 2 * _SUMMED_VALUES // self.n_features)
@@ -156,10 +171,8 @@ class RowMoments:
             moments.update(self._rows(part), self.labels[part], weights)
         return moments.scatter
 
-    def sum_by_class(self, *functions):
+    def sum_by_class(self, *functions: RowFunction) -> np.ndarray:
         """Sum functions of the rows over each class, all in one pass.
-
-        The traces above come from the first such pass, whoever asks for it.
 
         Parameters
         ----------
@@ -172,13 +185,13 @@ class RowMoments:
         -------
         sums : ndarray of shape (len(functions), n_classes), dtype float64
         """
-        *traces, sums = self._second_look(*functions)
+        plain, whitened, sums = self._second_look(*functions)
         if "_traces" not in vars(self):
-            vars(self)["_traces"] = self._corrected(*traces)
+            vars(self)["_traces"] = self._corrected(plain, whitened)
         return sums
 
     @cached_property
-    def centres(self):
+    def centres(self) -> np.ndarray:
         """What is taken off the rows of each class before anything else.
 
         Zeros, unless sums of squares would lose their digits: then the class means,
@@ -186,28 +199,31 @@ class RowMoments:
         """
         if not self._centred:
             return np.zeros_like(self.means)
-        return np.nan_to_num(self.means).astype(self._dtype).astype(np.float64)
+        rounded = np.nan_to_num(self.means).astype(self._dtype)
+        return np.asarray(rounded, dtype=np.float64)
 
     @cached_property
-    def whitening(self):
+    def whitening(self) -> np.ndarray:
         """Factor of the pseudo-inverse of the scatter of class means."""
         return whitening(self.means[self.counts > 0])
 
-    def as_tensor(self, values):
+    def as_tensor(self, values: np.ndarray) -> Tensor:
         """Return an array as a tensor where the rows are, in the precision of sums."""
         values = values.astype(self._dtype, order="C")
         return torch.from_numpy(values).to(self._device or "cpu")
 
     @property
-    def _gaps(self):
-        return np.nan_to_num(self.means) - self.centres
+    def _gaps(self) -> np.ndarray:
+        return np.asarray(np.nan_to_num(self.means) - self.centres)
 
     @cached_property
-    def _traces(self):
-        *traces, _ = self._second_look()
-        return self._corrected(*traces)
+    def _traces(self) -> tuple[np.ndarray, np.ndarray]:
+        plain, whitened, _ = self._second_look()
+        return self._corrected(plain, whitened)
 
-    def _corrected(self, plain, whitened):
+    def _corrected(
+        self, plain: np.ndarray, whitened: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Take off what the gaps between centres and class means have added."""
         several = self.sizes > 1
         left = plain - self.counts * np.square(self._gaps).sum(axis=1)
@@ -217,70 +233,64 @@ class RowMoments:
         # A row alone is its class mean.
         return left * several, whitened * several
 
-    def _exact_traces(self, classes):
+    def _exact_traces(self, classes: np.ndarray) -> np.ndarray:
         """Return the traces of some classes from rows that are centred in float64."""
         traces = np.zeros(self.n_classes)
         chosen = np.flatnonzero(classes[self.labels])
         for some in row_slices(len(chosen), max(1, _BLOCK_VALUES // self.n_features)):
             part = chosen[some]
-            rows = np.array(place(self._rows(part), None), dtype=np.float64)
+            rows = np.array(as_array(self._rows(part), None), dtype=np.float64)
             rows -= self.means[self.labels[part]]
             self._add_by_class(np.einsum("ij,ij->i", rows, rows), part, traces)
         return traces
 
-    @cached_property
-    def _dtype(self):
-        if isinstance(self._X, torch.Tensor):
-            wide = torch.promote_types(self._X.dtype, torch.float32)
-            exact = wide == torch.float32 and self._X.dtype not in _WIDE_INTEGERS
-        else:
-            exact = np.can_cast(self._X.dtype, np.float32)
-        return np.dtype(np.float32 if exact else np.float64)
-
-    def _first_look(self):
+    def _first_look(self) -> tuple[np.ndarray, bool]:
         """Return the class means, and whether the rows have to be centred."""
-        means, sampled, squares = self._class_means(self._dtype)
+        means, sampled, squares, wide = self._class_means()
         with np.errstate(invalid="ignore", over="ignore"):
             left = squares.sum() - sampled @ np.einsum("ij,ij->i", means, means)
         centred = not _CANCELLED * left >= squares.sum()
-        if centred and self._dtype == np.float32:
-            means, *_ = self._class_means(np.dtype(np.float64))
+        if self._dtype == np.float32 and (centred or wide):
+            before, self._dtype = self._dtype, np.dtype(np.float64)
+            means, *_ = self._class_means()
+            self._dtype = self._dtype if wide else before
         return means, centred
 
-    def _class_means(self, dtype):
-        """Return the class means, and weights and squares of a sample of the rows."""
+    def _class_means(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+        """Return means, weights and squares of a sample, and if float64 is due."""
         step = max(1, _SUMMED_VALUES // self.n_features)
+        lengths = torch.empty(len(self.labels), dtype=torch.float64)
 
-        def sums_of(start, stop):
+        def sums_of(start: int, stop: int) -> np.ndarray:
             sums = np.zeros((self.n_classes, self.n_features + 2))
             most = min(step, stop - start)
-            own = torch.from_numpy(np.empty((most, self.n_features), dtype))
+            own = torch.from_numpy(np.empty((most, self.n_features), self._dtype))
             for part in row_slices(stop, step, start):
                 rows, labels = self._block(part, own), self.labels[part]
                 weights = None if self._weights is None else self._weights[part]
                 add_class_sums(rows, labels, weights, sums[:, :-2])
+                lengths[part] = squared_length(rows)
                 sample = slice(part.start, part.start + len(rows) // 16 + 1)
-                squares = squared_length(rows[: len(rows) // 16 + 1])
-                self._add_by_class(squares.cpu().double().numpy(), sample, sums[:, -1])
-                self._add_by_class(np.ones(len(squares)), sample, sums[:, -2])
+                self._add_by_class(lengths[sample].numpy(), sample, sums[:, -1])
+                self._add_by_class(np.ones(len(lengths[sample])), sample, sums[:, -2])
             return sums
 
         sums = self._sum_over_parts(sums_of)
         means = sums[:, :-2]
         with np.errstate(invalid="ignore"):
             means /= self.counts[:, None]
-        return means, sums[:, -2], sums[:, -1]
+        return means, sums[:, -2], sums[:, -1], need_float64(lengths)
 
-    def _second_look(self, *functions):
+    def _second_look(
+        self, *functions: RowFunction
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the sums of squared lengths, projected ones and functions by class."""
         centres, directions = map(self.as_tensor, (self.centres, self.whitening))
         projected_gaps = self.as_tensor(self._gaps @ self.whitening)
-        step = min(
-            _BLOCK_VALUES // self.n_features, _PROJECTED_VALUES // self.n_classes
-        )
-        step = max(1, step)
+        projected_rows = _PROJECTED_VALUES // self.n_classes
+        step = max(1, min(_BLOCK_VALUES // self.n_features, projected_rows))
 
-        def sums_of(start, stop):
+        def sums_of(start: int, stop: int) -> np.ndarray:
             sums = np.zeros((2 + len(functions), self.n_classes))
             most = min(step, stop - start)
             own, others = (centres.new_empty(most, self.n_features) for _ in range(2))
@@ -304,25 +314,27 @@ class RowMoments:
                     self._add_by_class(values.cpu().double().numpy(), part, total)
             return sums
 
-        plain, whitened, *sums = self._sum_over_parts(sums_of)
-        return plain, whitened, sums
+        sums = self._sum_over_parts(sums_of)
+        return sums[0], sums[1], sums[2:]
 
-    def _add_by_class(self, values, part, sums):
+    def _add_by_class(
+        self, values: np.ndarray, part: slice | np.ndarray, sums: np.ndarray
+    ) -> None:
         """Add values of rows to the sums of their classes."""
         if self._weights is not None:
             values = values * self._weights[part]
         sums += np.bincount(self.labels[part], values, self.n_classes)
 
-    def _rows(self, part):
+    def _rows(self, part: slice | np.ndarray) -> Any:
         if self._kept is None:
             return self._X[part]
         kept = self._kept[part]
         return self._X[kept if self._device is None else torch.from_numpy(kept)]
 
-    def _block(self, part, buffer):
+    def _block(self, part: slice, buffer: Tensor) -> Tensor:
         """Return rows as a tensor in the precision of `buffer`, copied if needed."""
         rows = self._rows(part)
-        if isinstance(rows, torch.Tensor):
+        if isinstance(rows, Tensor):
             return rows.to(buffer.dtype)
         own = buffer[: len(rows)]
         as_it_is = rows.dtype == own.numpy().dtype and rows.flags.writeable
@@ -332,13 +344,7 @@ class RowMoments:
         np.copyto(own.numpy(), rows, casting="unsafe")
         return own
 
-    def _sum_over_parts(self, function):
+    def _sum_over_parts(self, function: Callable[[int, int], np.ndarray]) -> np.ndarray:
         n_rows = len(self.labels)
-        on_host = self._device is None
-        return sum_over_parts(function, n_rows, n_rows * self.n_features, on_host)
-
-
-def _device_of(X):
-    """Return the device of a tensor that NumPy cannot read, or None."""
-    on_host = isinstance(X, np.ndarray) or X.device.type == "cpu"
-    return None if on_host else X.device
+        values, on_host = n_rows * self.n_features, self._device is None
+        return np.asarray(sum_over_parts(function, n_rows, values, on_host))

@@ -1,14 +1,23 @@
 """Rows where they are: NumPy on the host, torch elsewhere, a part at a time."""
 
+from typing import Any
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from skcollapse._utils.arrays import to_numpy
 from skcollapse._utils.gram import gram
 
+# Float32 holds seven digits. Of rows that differ more in length, here squared, those
+# of usual length would lose theirs beside the longest.
+WIDE_RANGE = 2.0**16
+# What float32 does not hold exactly.
+_WIDE_INTEGERS = (torch.int32, torch.int64)
 
-def place(values, device):
-    """Return an array-like or tensor on `device`; None stands for a NumPy array."""
+
+def as_array(values: Any, device: torch.device | None) -> Any:
+    """Return an array-like or tensor on a device; None stands for a NumPy array."""
     if values is None:
         return None
     if device is not None:
@@ -16,8 +25,37 @@ def place(values, device):
     return np.asarray(to_numpy(values))
 
 
-def gram_of(rows):
+def host_device(X: Any) -> torch.device | None:
+    """Return the device of a tensor that NumPy cannot read, or None."""
+    on_host = isinstance(X, np.ndarray) or X.device.type == "cpu"
+    return None if on_host else X.device
+
+
+def gram_of(rows: Any) -> Any:
     """Return rows.T @ rows, of NumPy rows too by torch, whose product is faster."""
-    if isinstance(rows, torch.Tensor):
+    if isinstance(rows, Tensor):
         return gram(rows)
     return gram(torch.from_numpy(rows)).numpy()
+
+
+def squared_length(rows: Tensor) -> Tensor:
+    """Return the (n,) squared norms of the rows of a tensor."""
+    squares: Tensor = torch.linalg.vector_norm(rows, dim=1).square_()
+    return squares
+
+
+def need_float64(squares: Tensor) -> bool:
+    """Return whether float32 is too short for rows of these squared lengths."""
+    if not len(squares):
+        return False
+    return bool(squares.max() > WIDE_RANGE * squares.median())
+
+
+def precision_of(X: Any) -> np.dtype[Any]:
+    """Return float32 where that holds all values, and float64 otherwise."""
+    if isinstance(X, Tensor):
+        wide = torch.promote_types(X.dtype, torch.float32)
+        exact = wide == torch.float32 and X.dtype not in _WIDE_INTEGERS
+    else:
+        exact = np.can_cast(X.dtype, np.float32)
+    return np.dtype(np.float32 if exact else np.float64)

@@ -10,7 +10,7 @@ _REGULAR = 1e-8
 
 
 @one_thread
-def whitening(means):
+def whitening(means: np.ndarray) -> np.ndarray:
     """Factor the pseudo-inverse of the scatter of class means.
 
     Only directions in which the means differ are formed, at most one less than there
@@ -59,9 +59,4 @@ def whitening(means):
         return (inverse if basis is None else basis @ inverse.T).numpy()
     _, sizes, right = torch.linalg.svd(rows, full_matrices=False)
     kept = sizes > smallest
-    return (right[kept] / sizes[kept, None]).T.contiguous().numpy()
-
-
-def squared_length(rows):
-    """Return the (n,) squared norms of the rows of a tensor."""
-    return torch.linalg.vector_norm(rows, dim=1).square_()
+    return np.asarray((right[kept] / sizes[kept, None]).T.contiguous())

@@ -2,5 +2,6 @@
 
 from skcollapse.scorer._estimator import NeuralCollapseScorer
 from skcollapse.scorer._report import CollapseReport
+from skcollapse.scorer._rows import transformed
 
-__all__ = ["CollapseReport", "NeuralCollapseScorer"]
+__all__ = ["CollapseReport", "NeuralCollapseScorer", "transformed"]

@@ -1,34 +1,29 @@
 """An estimator that measures: neural collapse behind scikit-learn's interface."""
 
+from collections.abc import Iterable
 from functools import partial
+from typing import Any, Literal
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import pairwise_distances_argmin
+import torch
+from numpy.typing import ArrayLike
 from sklearn.utils import assert_all_finite
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skcollapse._utils.arrays import float_dtypes, resolve_classes, to_numpy
+from skcollapse._utils.arrays import Rows, resolve_classes
+from skcollapse._utils.checks import unchanged_on_error
 from skcollapse._utils.doc_link import DocLinked
-from skcollapse._utils.sample_weight import check_sample_weight
-from skcollapse.moments import ClassMoments, RowMoments
-from skcollapse.scorer._catalogue import CATALOGUE, Subject, measure
-from skcollapse.scorer._data import (
-    class_indices,
-    features_of,
-    find_classes,
-    look_at,
-)
-from skcollapse.scorer._head import resolve_head
-from skcollapse.scorer._network import Network, look_at_network
-from skcollapse.scorer._report import make_report
-from skcollapse.scorer._scatter import streamed_scatter, wants_scatter
-from skcollapse.scorer._validation import check_head, check_parameters
 from skcollapse._utils.threads import limited_threads
+from skcollapse.moments import ClassMoments
+from skcollapse.scorer._checks import check_parameters, make_inputs, streamed_scatter
+from skcollapse.scorer._head import resolve_head
+from skcollapse.scorer._network import NetworkReader, network_moments
+from skcollapse.scorer._report import CollapseReport, make_report
+from skcollapse.scorer._rows import class_indices, compute_moments, find_classes
+from skcollapse.scorer._scoring import RowScorer
 
 
-class NeuralCollapseScorer(DocLinked, ClassifierMixin, BaseEstimator):
+class NeuralCollapseScorer(DocLinked, RowScorer):
     r"""Measure how far features are from neural collapse.
 
     Parameters
@@ -40,8 +35,10 @@ class NeuralCollapseScorer(DocLinked, ClassifierMixin, BaseEstimator):
         scikit-learn. Rows are in the order of the sorted labels; if there are more rows
         than labels, labels are row numbers.
     target : str or array-like of shape (n_classes, n_components), default="etf"
-        Geometry of ``target_distance``: "etf", "seli", or any other name of a target,
-        or where the class means should sit.
+        Geometry of ``target_distance``: "etf", "seli", "hyperspherical", or where the
+        class means should sit. The hyperspherical code is one in as many dimensions as
+        the class means can span, min(n_classes - 1, n_features), whose vectors are
+        given to the classes that they suit.
     metric : str, default="nc1"
         The measure that :meth:`score` returns, with the sign that makes greater more
         collapsed: a key of ``report_.to_dict()``. The measures themselves fall with
@@ -51,10 +48,10 @@ class NeuralCollapseScorer(DocLinked, ClassifierMixin, BaseEstimator):
         "vci" alone; data in batches for "nc1" too. "auto" gathers it for data in
         batches, and for whole data where it takes little time or `metric` needs it.
     ridge : float, default=0.0
-        Strength of the regularisation in the SELI geometry, as in
+        Strength of the regularisation in the SELI geometry, at least 0, as in
         :func:`~skcollapse.targets.seli`.
     split : str, default="train"
-        What the rows are; a part of the report.
+        What the rows are, such as "train" or "test"; a part of the report.
 
     Attributes
     ----------
@@ -107,16 +104,19 @@ class NeuralCollapseScorer(DocLinked, ClassifierMixin, BaseEstimator):
     -0.118
     """
 
+    _report: CollapseReport | None
+    _streamed: ClassMoments | None
+
     def __init__(
         self,
-        classifier=None,
+        classifier: Any = None,
         *,
-        target="etf",
-        metric="nc1",
-        scatter="auto",
-        ridge=0.0,
-        split="train",
-    ):
+        target: str | ArrayLike = "etf",
+        metric: str = "nc1",
+        scatter: bool | Literal["auto"] = "auto",
+        ridge: float = 0.0,
+        split: str = "train",
+    ) -> None:
         self.classifier = classifier
         self.target = target
         self.metric = metric
@@ -124,7 +124,10 @@ class NeuralCollapseScorer(DocLinked, ClassifierMixin, BaseEstimator):
         self.ridge = ridge
         self.split = split
 
-    def fit(self, X, y, sample_weight=None):
+    @unchanged_on_error
+    def fit(
+        self, X: Rows, y: Rows, sample_weight: Rows | None = None
+    ) -> "NeuralCollapseScorer":
         """Measure all rows.
 
         Parameters
@@ -146,27 +149,28 @@ class NeuralCollapseScorer(DocLinked, ClassifierMixin, BaseEstimator):
             If a parameter or the data is not valid.
         """
         check_parameters(self, has_classifier=self.classifier is not None)
-        X, y, weight = self._check_rows(X, y, sample_weight, reset=True)
+        rows, labels, weight = self._check_rows(X, y, sample_weight, reset=True)
         head = resolve_head(self.classifier)
-        classes = find_classes(y if weight is None else y[weight > 0], head)
-        with limited_threads(X.size * len(classes)):
-            moments = look_at(X, y, weight, classes)
-            subject = self._subject(moments, head)
-            report = make_report(subject, classes, moments.sizes, self.split)
-        self._accept(moments, classes, report)
+        self.classes_ = find_classes(labels, weight, head)
+        with limited_threads(rows.size * len(self.classes_)):
+            moments = compute_moments(rows, labels, weight, self.classes_)
+            inputs = make_inputs(self, moments, head)
+            report = make_report(inputs, self.classes_, moments.sizes, self.split)
+        self._accept(moments.counts, moments.means, report)
         return self
 
+    @unchanged_on_error
     def fit_network(
         self,
-        module,
-        loader,
+        module: torch.nn.Module,
+        loader: Iterable[Any],
         *,
-        classes=None,
-        layer=None,
-        device="auto",
-        autocast=None,
-        verbose=False,
-    ):
+        classes: Rows | None = None,
+        layer: str | torch.nn.Module | None = None,
+        device: str | torch.device = "auto",
+        autocast: torch.dtype | None = None,
+        verbose: bool = False,
+    ) -> "NeuralCollapseScorer":
         """Measure the features that enter the head of a network, and the head itself.
 
         Features are measured batch by batch as they are computed, and never held.
@@ -209,24 +213,31 @@ class NeuralCollapseScorer(DocLinked, ClassifierMixin, BaseEstimator):
             If `module` is not a :class:`torch.nn.Module`.
         """
         check_parameters(self, has_classifier=True)
-        told_by = type(self).__name__ if verbose else None
-        found = look_at_network(
-            Network(module, layer, device, autocast, told_by),
+        name = type(self).__name__ if verbose else None
+        moments, head, self.classes_, agreement = network_moments(
+            NetworkReader(module, layer, device, autocast, name),
             loader,
             resolve_head(self.classifier),
             classes,
             partial(streamed_scatter, self.scatter),
         )
-        subject = self._subject(found.moments, found.head, found.agreement)
-        sizes = found.moments.counts.astype(int)
-        report = make_report(subject, found.classes, sizes, self.split)
+        inputs = make_inputs(self, moments, head, agreement)
+        sizes = moments.counts.astype(int)
+        report = make_report(inputs, self.classes_, sizes, self.split)
         # What scikit-learn checks other rows against.
-        like = np.empty((1, found.moments.n_features))
+        like = np.empty((1, moments.n_features))
         validate_data(self, like, reset=True, skip_check_array=True)
-        self._accept(found.moments, found.classes, report, head=found.head)
+        self._accept(moments.counts, moments.means, report, head=head)
         return self
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    @unchanged_on_error
+    def partial_fit(
+        self,
+        X: Rows,
+        y: Rows,
+        classes: Rows | None = None,
+        sample_weight: Rows | None = None,
+    ) -> "NeuralCollapseScorer":
         """Add rows to what is measured. After any other fit it begins anew.
 
         Parameters
@@ -249,149 +260,57 @@ class NeuralCollapseScorer(DocLinked, ClassifierMixin, BaseEstimator):
         """
         check_parameters(self, has_classifier=self.classifier is not None)
         streamed = getattr(self, "_streamed", None)
-        X, y, weight = self._check_rows(X, y, sample_weight, reset=streamed is None)
+        anew = streamed is None
+        rows, labels, weight = self._check_rows(X, y, sample_weight, reset=anew)
         known = getattr(self, "classes_", None)
         if streamed is None and classes is not None:
             known = None
-        classes = resolve_classes(classes, known)
-        indices = class_indices(y, classes)
-        assert_all_finite(X, input_name="X")
+        self.classes_ = resolve_classes(classes, known)
+        indices = class_indices(labels, self.classes_, weight)
+        counted = rows if weight is None else rows[weight > 0]
+        assert_all_finite(counted, input_name="X")
         if streamed is None:
-            shape = len(classes), X.shape[1]
-            streamed = ClassMoments(
-                *shape, scatter=streamed_scatter(self.scatter, *shape)
-            )
-        streamed.update(X, indices, weight)
-        self._accept(streamed, classes, streamed=streamed)
+            shape = len(self.classes_), rows.shape[1]
+            scatter = streamed_scatter(self.scatter, *shape)
+            streamed = ClassMoments(*shape, scatter=scatter)
+        self._accept(None, None, streamed=streamed)
+        # The last step, which adds all rows or none.
+        streamed.update(rows, indices, weight)
         return self
 
     @property
-    def report_(self):
+    def report_(self) -> CollapseReport:
         """The report; after `partial_fit` made when it is asked for."""
         check_is_fitted(self)
-        if self._report is None:
-            subject = self._subject(self._streamed, resolve_head(self.classifier))
-            self._report = make_report(subject, self.classes_, None, self.split)
-        return self._report
+        report = self._report
+        if report is None:
+            assert self._streamed is not None
+            inputs = make_inputs(self, self._streamed, resolve_head(self.classifier))
+            report = make_report(inputs, self.classes_, None, self.split)
+            self._report = report
+        return report
 
-    def predict(self, X):
-        """Return the class of the nearest class mean.
+    @property
+    def class_counts_(self) -> np.ndarray:
+        """Sum of the sample weights of each class."""
+        counts = self._counts if self._streamed is None else self._streamed.counts
+        return np.asarray(counts)
 
-        Parameters
-        ----------
-        X : array-like or tensor of shape (n_samples, n_features)
+    @property
+    def centres_(self) -> np.ndarray:
+        """Class means; NaN for classes without samples."""
+        means = self._means if self._streamed is None else self._streamed.means
+        return np.asarray(means)
 
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-        """
-        check_is_fitted(self)
-        X = to_numpy(X)
-        X = validate_data(self, X, dtype=float_dtypes(X), reset=False)
-        present = self.class_counts_ > 0
-        centres = self.centres_[present].astype(X.dtype)
-        return self.classes_[present][pairwise_distances_argmin(X, centres)]
-
-    def score(self, X, y, sample_weight=None):
-        """Measure other rows by `metric`, about class means of their own.
-
-        Parameters
-        ----------
-        X : array-like or tensor of shape (n_samples, n_features)
-        y : array-like or tensor of shape (n_samples,)
-            Labels that were there in :meth:`fit`, at least two of them.
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        score : float
-            The measure, negative if it falls with collapse: greater is more collapsed.
-
-        Raises
-        ------
-        ValueError
-            If the data are not valid or `metric` needs a classifier that is not given.
-        """
-        check_is_fitted(self)
-        X, y, weight = self._check_rows(X, y, sample_weight, reset=False)
-        head = resolve_head(self.classifier) or self._network_head
-        return self._score(X, y, weight, head, self.classes_)
-
-    def __call__(self, estimator, X, y, sample_weight=None):
-        """Score the features that a fitted estimator makes of X.
-
-        Parameters
-        ----------
-        estimator : estimator
-            With a ``transform``, or a pipeline of which all but the last step have one.
-        X : array-like of shape (n_samples, ...)
-        y : array-like of shape (n_samples,)
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        score : float
-            As :meth:`score`. The scorer need not be fitted and stays as it is.
-
-        Raises
-        ------
-        TypeError
-            If the estimator does not transform.
-        """
-        features = features_of(estimator, X)
-        other = type(self)(**self.get_params(deep=False))
-        checked = other._check_rows(features, y, sample_weight, reset=True)
-        return other._score(*checked, resolve_head(self.classifier))
-
-    def _score(self, X, y, weight, head, classes=None):
-        check_parameters(self, has_classifier=head is not None)
-        if classes is None:
-            classes = find_classes(y if weight is None else y[weight > 0], head)
-        with limited_threads(X.size * len(classes)):
-            subject = self._subject(look_at(X, y, weight, classes), head)
-            value = measure(self.metric, subject)
-        return float(value if CATALOGUE[self.metric].rising else -value)
-
-    def _subject(self, moments, head, agreement=None):
-        """Return what is measured, with what it can be asked for."""
-        check_head(head, moments.n_classes, moments.n_features)
-        if (moments.counts > 0).sum() < 2:
-            raise ValueError(
-                "y must hold samples of at least two classes, got one class."
-            )
-        has = {"classifier"} if head is not None else set()
-        if isinstance(moments, RowMoments):
-            has |= {"rows", "spread", "class spread"}
-            shape = len(moments.labels), moments.n_features
-            wanted = wants_scatter(self.scatter, self.metric, *shape)
-            has |= {"scatter"} if wanted else set()
-        else:
-            has |= {"scatter", "spread"} if moments.gathers else set()
-            has |= {"class spread"} if moments.gathers == "class" else set()
-            has |= {"rows"} if agreement is not None else set()
-        return Subject(
-            moments, frozenset(has), head, self.target, self.ridge, agreement
-        )
-
-    def _accept(self, moments, classes, report=None, *, streamed=None, head=None):
-        # In one step: never half of a fit.
-        self.classes_, self.class_counts_ = classes, moments.counts
-        self.centres_ = moments.means
-        self._report, self._streamed, self._network_head = report, streamed, head
-
-    def _check_rows(self, X, y, sample_weight, *, reset):
-        """Return X, labels and weights in NumPy; finiteness is checked later."""
-        X, y = validate_data(
-            self,
-            to_numpy(X),
-            to_numpy(y),
-            dtype="numeric",
-            reset=reset,
-            ensure_all_finite=False,
-        )
-        # Whole numbers are classes, and to count them takes longer than to measure few.
-        if y.dtype.kind not in "iu":
-            check_classification_targets(y)
-        if sample_weight is None:
-            return X, y, None
-        return X, y, check_sample_weight(to_numpy(sample_weight), len(X))
+    def _accept(
+        self,
+        counts: np.ndarray | None,
+        means: np.ndarray | None,
+        report: CollapseReport | None = None,
+        *,
+        streamed: ClassMoments | None = None,
+        head: Any = None,
+    ) -> None:
+        self._counts, self._means = counts, means
+        self._report, self._streamed = report, streamed
+        self._network_head = head

@@ -1,9 +1,10 @@
 """From the ``classifier`` parameter to class vectors and biases."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
+
+from skcollapse._utils.arrays import as_float64
 
 
 class Head(NamedTuple):
@@ -14,14 +15,8 @@ class Head(NamedTuple):
     classes: np.ndarray | None
 
 
-def resolve_head(classifier):
-    """Return the head that a ``classifier`` parameter stands for, or None.
-
-    Raises
-    ------
-    ValueError
-        If it is an estimator that is not fitted, or its shapes do not fit.
-    """
+def resolve_head(classifier: Any) -> Head | None:
+    """Return the head that a ``classifier`` parameter stands for, or None; or raise."""
     if classifier is None:
         return None
     if hasattr(classifier, "fit") and not hasattr(classifier, "coef_"):
@@ -38,11 +33,17 @@ def resolve_head(classifier):
         coef, intercept = classifier
     else:
         coef, intercept = classifier, None
-    coef = np.atleast_2d(_float64(coef))
+    coef = np.atleast_2d(as_float64("classifier", coef))
     if intercept is None:
         intercept = np.zeros(len(coef))
     # A linear classifier without a bias has the intercept 0.
-    intercept = np.broadcast_to(_float64(intercept), (len(coef),))
+    intercept = as_float64("classifier", intercept)
+    if intercept.shape not in ((), (1,), (len(coef),)):
+        raise ValueError(
+            f"classifier must hold a bias for each of its {len(coef)} class vectors, "
+            f"got the shape {intercept.shape}."
+        )
+    intercept = np.broadcast_to(intercept, (len(coef),))
     if coef.ndim != 2 or not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
         raise ValueError(
             "classifier must hold finite class vectors in an array of shape "
@@ -52,9 +53,3 @@ def resolve_head(classifier):
         # One score for two classes: half of it for the one, against the other.
         coef, intercept = (np.concatenate([-a, a]) / 2 for a in (coef, intercept))
     return Head(coef, intercept, classes)
-
-
-def _float64(values):
-    if isinstance(values, torch.Tensor):
-        values = values.detach().cpu().double().numpy()
-    return np.asarray(values, dtype=np.float64)

@@ -1,34 +1,41 @@
 """Networks: features that are measured as they are computed, and never held."""
 
+from collections.abc import Callable, Iterable, Iterator, Sized
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from skcollapse._utils.arrays import resolve_classes, to_numpy
-from skcollapse.extract import iter_features, last_linear
+from skcollapse.extract import Features, iter_features, last_linear
+from skcollapse.measures import batch_agreement
 from skcollapse.moments import ClassMoments
-from skcollapse.scorer._data import class_indices
+from skcollapse.scorer._checks import check_head
 from skcollapse.scorer._head import Head, resolve_head
 from skcollapse.scorer._progress import progress
-from skcollapse.scorer._validation import check_head
+from skcollapse.scorer._rows import class_indices
 
 # Within what a head must give the logits, by the largest of them: bfloat16 has 8 bits.
 _HEAD_TOLERANCE = 0.05
 
 
-class Network(NamedTuple):
-    """How to get features: the parameters of `iter_features`, and who tells of it."""
+class NetworkReader(NamedTuple):
+    """How to compute features: parameters of `iter_features`, and a name for progress.
+
+    Without a name nothing is printed.
+    """
 
     module: torch.nn.Module
-    layer: object
-    device: object
-    autocast: object
-    told_by: str | None
+    layer: Any
+    device: Any
+    autocast: Any
+    name: str | None
 
-    def rows(self, batches, n_batches, what):
-        """Yield features and labels of batches."""
+    def read(
+        self, batches: Iterable[Any], n_batches: int | None, what: str
+    ) -> Iterator[Features]:
+        """Yield features, logits and labels of batches."""
         computed = iter_features(
             self.module,
             batches,
@@ -36,7 +43,7 @@ class Network(NamedTuple):
             device=self.device,
             autocast=self.autocast,
         )
-        for batch in progress(computed, n_batches, what, self.told_by):
+        for batch in progress(computed, n_batches, what, self.name):
             if batch.labels is None:
                 raise ValueError(
                     "loader gives no labels, which say what class a row is of: it must "
@@ -45,7 +52,7 @@ class Network(NamedTuple):
             yield batch
 
 
-class Gathered(NamedTuple):
+class NetworkMoments(NamedTuple):
     """What the rows of a network say: moments, the head, labels, and the agreement."""
 
     moments: ClassMoments
@@ -54,34 +61,28 @@ class Gathered(NamedTuple):
     agreement: np.ndarray | None
 
 
-def look_at_network(network, loader, head, classes, scatter):
-    """Gather moments of all batches; look again, if they come again, for NC4.
+def network_moments(
+    reader: NetworkReader,
+    loader: Iterable[Any],
+    head: Head | None,
+    classes: Any,
+    scatter: Callable[[int, int], Any],
+) -> NetworkMoments:
+    """Gather moments of all batches; read again, if they come again, for NC4.
 
-    Parameters
-    ----------
-    network : Network
-        Its layer is found in the first batch if it is None.
-    loader : iterable
-    head : Head or None
-        None stands for that of the network.
-    classes : array-like or None
-        None stands for the row numbers of the head.
-    scatter : callable
-        From the numbers of classes and features to the ``scatter`` of `ClassMoments`.
-
-    Returns
-    -------
-    Gathered
+    A layer, a head and classes that are None are found: in the first batch, in the
+    layer, and as the row numbers of the head. `scatter` makes the parameter of
+    `ClassMoments` from the numbers of classes and features.
     """
-    n_batches = len(loader) if hasattr(loader, "__len__") else None
+    n_batches = len(loader) if isinstance(loader, Sized) else None
     batches = iter(loader)
     first = next(batches, None)
     if first is None:
         raise ValueError(f"loader gave no batches; got {loader!r}.")
-    layer = last_linear(network.module, first, layer=network.layer)
-    network = network._replace(layer=layer)
-    moments = None
-    for rows in network.rows(chain([first], batches), n_batches, "class means"):
+    layer = last_linear(reader.module, first, layer=reader.layer)
+    reader = reader._replace(layer=layer)
+    moments: Any = None
+    for rows in reader.read(chain([first], batches), n_batches, "class means"):
         if moments is None:
             head = _head_of(layer, rows) if head is None else head
             classes = _classes_of(classes, head, layer)
@@ -92,28 +93,29 @@ def look_at_network(network, loader, head, classes, scatter):
     _check_finite(moments, classes)
     agreement = None
     # An iterator is used up.
-    if head is not None and batches is not loader:
-        again = network.rows(loader, n_batches, "agreement")
+    comes_again = batches is not loader
+    if head is not None and comes_again and (moments.counts > 0).sum() > 1:
+        again = reader.read(loader, n_batches, "agreement")
         agreement = _agreement(again, moments, head, classes)
-    return Gathered(moments, head, classes, agreement)
+    return NetworkMoments(moments, head, classes, agreement)
 
 
-def _head_of(layer, rows):
+def _head_of(layer: torch.nn.Module, rows: Any) -> Head | None:
     """Return the head that a layer is, or None if weights do not give its output."""
-    weight = getattr(layer, "weight", None)
+    weight: Any = getattr(layer, "weight", None)
     shape = rows.logits.shape[1], rows.features.shape[1]
     # As many values: a convolution of size 1 is linear too.
     if weight is None or weight.numel() != shape[0] * shape[1]:
         return None
-    bias = getattr(layer, "bias", None)
+    bias: Any = getattr(layer, "bias", None)
     head = weight.detach().reshape(shape), None if bias is None else bias.detach()
     features, logits = rows.features.float(), rows.logits.float()
-    given = (None if value is None else value.to(features) for value in head)
+    given: Any = (None if value is None else value.to(features) for value in head)
     gap = (torch.nn.functional.linear(features, *given) - logits).abs().max()
     return None if gap > _HEAD_TOLERANCE * logits.abs().max() else resolve_head(head)
 
 
-def _classes_of(classes, head, layer):
+def _classes_of(classes: Any, head: Head | None, layer: Any) -> np.ndarray:
     if classes is not None:
         return resolve_classes(classes, None)
     if head is None:
@@ -124,7 +126,7 @@ def _classes_of(classes, head, layer):
     return np.arange(len(head.coef))
 
 
-def _check_finite(moments, classes):
+def _check_finite(moments: ClassMoments, classes: np.ndarray) -> None:
     wrong = (moments.counts > 0) & ~np.isfinite(moments.means).all(axis=1)
     if wrong.any():
         raise ValueError(
@@ -133,29 +135,17 @@ def _check_finite(moments, classes):
         )
 
 
-def _agreement(batches, moments, head, classes):
+def _agreement(
+    batches: Iterable[Any], moments: ClassMoments, head: Head, classes: np.ndarray
+) -> np.ndarray:
     """Return the share of rows of each class decided for the nearest class mean."""
-    present = np.flatnonzero(moments.counts)
-    means = moments.means[present]
-    # About their mean, so that offsets of the features do not decide.
-    offset = means.mean(axis=0)
-    means = means - offset
-    coef = head.coef - head.coef.mean(axis=0)
-    intercept = coef @ offset + head.intercept - head.intercept.mean()
-    arrays = offset, coef.T, intercept, means.T, -np.square(means).sum(1) / 2, present
+    agrees = batch_agreement(moments, head.coef, head.intercept)
     agreeing, seen = np.zeros((2, len(classes)))
     for rows in batches:
-        dtype = torch.promote_types(rows.features.dtype, torch.float32)
-        features = rows.features.to(dtype)
-        offset, coef, intercept, means, lengths = (
-            torch.from_numpy(array).to(features) for array in arrays[:-1]
-        )
-        features = features - offset
-        decided = torch.addmm(intercept, features, coef).argmax(1).cpu().numpy()
-        nearest = torch.addmm(lengths, features, means).argmax(1).cpu().numpy()
         labels = class_indices(to_numpy(rows.labels), classes)
-        agrees = decided == present[nearest]
-        agreeing += np.bincount(labels, agrees, len(classes))
+        indices = torch.from_numpy(labels.astype(np.int64)).to(rows.features.device)
+        found = agrees(rows.features, indices).cpu().numpy()
+        agreeing += np.bincount(labels, found, len(classes))
         seen += np.bincount(labels, minlength=len(classes))
     with np.errstate(invalid="ignore"):
-        return agreeing / seen
+        return np.asarray(agreeing / seen)

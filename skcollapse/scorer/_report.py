@@ -1,19 +1,26 @@
 """The report: numbers with their names, readable as text, HTML or a data frame."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skcollapse.scorer._catalogue import CATALOGUE, class_columns, measure
+from skcollapse.measures import MEASURES, MeasureInputs
+from skcollapse.scorer._columns import class_columns
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SECTIONS = {
-    "nc1": "NC1, features gather at class means",
-    "nc2_equinorm": "NC2, class means form a simplex",
-    "seli_distance": "Classes of unequal size",
-    "nc3_self_duality": "NC3, the classifier is the class means",
-    "nc4_ncc_agreement": "NC4, decisions are nearest class centres",
-    "classifier_equinorm": "Class vectors of the classifier",
+    "NC1": "NC1, features gather at class means",
+    "NC2": "NC2, class means form a simplex",
+    "sizes": "Classes of unequal size",
+    "NC3": "NC3, the classifier is the class means",
+    "NC4": "NC4, decisions are nearest class centres",
+    "classifier": "Class vectors of the classifier",
 }
 
 
@@ -50,18 +57,18 @@ class CollapseReport:
     [0, 1, 2]
     """
 
-    measures: dict
-    classes: dict
+    measures: dict[str, float]
+    classes: dict[str, np.ndarray]
     split: str
     means: np.ndarray
     coef: np.ndarray | None = None
     ridge: float = 0.0
     n_singletons: int | None = None
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> float:
         return self.measures[name]
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, float]:
         """Return the measures as a dict of floats.
 
         Returns
@@ -70,7 +77,7 @@ class CollapseReport:
         """
         return dict(self.measures)
 
-    def to_frame(self):
+    def to_frame(self) -> pd.DataFrame:
         """Return the measures as a data frame with a row for each.
 
         Returns
@@ -87,13 +94,14 @@ class CollapseReport:
         import pandas as pd
 
         rows = [
-            (value, _at_collapse(name), self.split)
+            (value, MEASURES[name].collapsed, self.split)
             for name, value in self.measures.items()
         ]
         index = pd.Index(self.measures, name="measure")
-        return pd.DataFrame(rows, index, ["value", "at_collapse", "split"])
+        frame = pd.DataFrame(rows, index, ["value", "at_collapse", "split"])
+        return frame.astype({"at_collapse": float})
 
-    def to_class_frame(self):
+    def to_class_frame(self) -> pd.DataFrame:
         """Return the columns of the classes as a data frame.
 
         Returns
@@ -110,7 +118,7 @@ class CollapseReport:
 
         return pd.DataFrame(self.classes).set_index("class")
 
-    def _caption(self):
+    def _caption(self) -> str:
         weights = self.classes["weight"]
         text = (
             f"Neural collapse on the {self.split} split: {weights.sum():,.6g} samples, "
@@ -121,20 +129,25 @@ class CollapseReport:
             text += f"; {self.n_singletons} with one sample, which have no spread"
         return text
 
-    def _rows(self):
-        """Return (section or None, title, name, value, value at collapse) as text."""
-        return [
-            (
-                _SECTIONS.get(name),
-                CATALOGUE[name].title,
-                name,
-                "–" if np.isnan(value) else f"{value:.4g}",
-                "" if np.isnan(_at_collapse(name)) else f"{_at_collapse(name):g}",
-            )
-            for name, value in self.measures.items()
-        ]
+    def _rows(self) -> list[tuple[str, str, str, str, str]]:
+        """Return (section or "", title, name, value, value at collapse) as text."""
+        rows = []
+        for section, heading in _SECTIONS.items():
+            own = [name for name in self.measures if MEASURES[name].section == section]
+            for name in own:
+                value, at_collapse = self.measures[name], MEASURES[name].collapsed
+                rows.append(
+                    (
+                        heading if name == own[0] else "",
+                        MEASURES[name].title,
+                        name,
+                        "–" if np.isnan(value) else f"{value:.4g}",
+                        "" if at_collapse is None else f"{at_collapse:g}",
+                    )
+                )
+        return rows
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         lines = [self._caption()]
         for section, title, name, value, collapsed in self._rows():
             if section:
@@ -142,52 +155,38 @@ class CollapseReport:
             lines.append(f"  {name:<27} {title:<36}{value:>10}{collapsed:>11}")
         return "\n".join(lines)
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         lines = ["<table>", f"<caption>{escape(self._caption())}</caption>"]
         for section, title, name, value, collapsed in self._rows():
             if section:
-                cells = escape(section), "value", "collapsed"
-                heads = "".join(f"<th>{cell}</th>" for cell in cells)
-                lines.append(f"<tr>{heads}</tr>")
+                lines.append(_html_row("th", escape(section), "value", "collapsed"))
             described = f"<code>{escape(name)}</code> {escape(title)}"
-            cells = "".join(
-                f"<td>{cell}</td>" for cell in (described, value, collapsed)
-            )
-            lines.append(f"<tr>{cells}</tr>")
+            lines.append(_html_row("td", described, value, collapsed))
         return "\n".join([*lines, "</table>"])
 
 
-def _at_collapse(name):
-    collapsed = CATALOGUE[name].collapsed
-    return np.nan if collapsed is None else collapsed
+def _html_row(tag: str, *cells: str) -> str:
+    return f"<tr>{''.join(f'<{tag}>{cell}</{tag}>' for cell in cells)}</tr>"
 
 
-def make_report(subject, classes, sizes, split):
-    """Return the report of a subject.
-
-    Parameters
-    ----------
-    subject : Subject
-    classes : ndarray of shape (n_classes,)
-        Labels.
-    sizes : ndarray of shape (n_classes,) or None
-        Numbers of samples, if known.
-    split : str
-    """
+def make_report(
+    inputs: MeasureInputs, classes: np.ndarray, sizes: np.ndarray | None, split: str
+) -> CollapseReport:
+    """Return the report of what is measured, given labels and numbers of samples."""
+    has_head = inputs.head is not None
     # The agreement first: one look at the rows then serves all measures.
-    if subject.head is not None and "rows" in subject.has:
-        subject.agreement()
-    values = {
-        name: float(measure(name, subject))
-        for name, entry in CATALOGUE.items()
-        if subject.head is not None or "classifier" not in entry.needs
-    }
+    if has_head and "rows" in inputs.has:
+        inputs.agreement()
     return CollapseReport(
-        values,
-        class_columns(subject, classes, sizes),
+        {
+            name: measure(inputs)
+            for name, measure in MEASURES.items()
+            if has_head or "classifier" not in measure.needs
+        },
+        class_columns(inputs, classes, sizes),
         split,
-        subject.means,
-        subject.coef,
-        subject.ridge,
+        inputs.means,
+        inputs.coef if has_head else None,
+        inputs.ridge,
         None if sizes is None else int((sizes == 1).sum()),
     )

@@ -1,30 +1,39 @@
-"""Rows and labels as they come, in NumPy and as class indices."""
+"""Rows and labels as they come, as moments, labels and class indices."""
+
+from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import assert_all_finite
 
 from skcollapse.moments import RowMoments
+from skcollapse.scorer._head import Head
 
 
-def look_at(X, y, weight, classes):
-    moments = RowMoments(X, class_indices(y, classes), len(classes), weight)
-    # The means show NaN and infinity, and are the smaller to look at.
+def compute_moments(
+    X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, classes: np.ndarray
+) -> RowMoments:
+    """Return the moments of finite rows, or raise."""
+    moments = RowMoments(X, class_indices(y, classes, weight), len(classes), weight)
+    # The means show NaN and infinity, and are fewer.
     if not np.isfinite(moments.means[moments.counts > 0]).all():
         assert_all_finite(X, input_name="X")
     return moments
 
 
-def find_classes(y, head):
+def find_classes(
+    y: np.ndarray, weight: np.ndarray | None, head: Head | None
+) -> np.ndarray:
     """Return the labels that the rows of the head stand for, or those that there are.
 
-    More rows than labels are row numbers.
+    Labels whose rows all have weight 0 are not there. More rows of the head than labels
+    are row numbers.
     """
-    found = np.unique(y)
+    if head is not None and head.classes is not None:
+        return head.classes
+    found = np.unique(y if weight is None else y[weight > 0])
     if head is None:
         return found
-    if head.classes is not None:
-        return head.classes
     n_classes = len(head.coef)
     if len(found) == n_classes:
         return found
@@ -36,21 +45,28 @@ def find_classes(y, head):
     )
 
 
-def class_indices(y, classes):
+def class_indices(
+    y: np.ndarray, classes: np.ndarray, weight: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the class index of each label, some index for rows of weight 0."""
     if y.dtype.kind in "iu" and np.array_equal(classes, np.arange(len(classes))):
         # Row numbers already.
         indices, unknown = y, (y < 0) | (y >= len(classes))
     else:
         indices = np.searchsorted(classes, y).clip(0, len(classes) - 1)
         unknown = classes[indices] != y
-    if unknown.any():
+    if not unknown.any():
+        return indices
+    counted = unknown if weight is None else unknown & (weight > 0)
+    if counted.any():
+        label = y[counted][:1].tolist()[0]
         raise ValueError(
-            f"y holds {y[unknown][0]!r}, which is not one of the classes {classes!r}."
+            f"y holds {label!r}, which is not one of the classes {classes!r}."
         )
-    return indices
+    return np.where(unknown, 0, indices)
 
 
-def features_of(estimator, X):
+def transformed(estimator: Any, X: Any) -> Any:
     """Return what an estimator, or the last transformer of a pipeline, makes of X."""
     if hasattr(estimator, "transform"):
         return estimator.transform(X)

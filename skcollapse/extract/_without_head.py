@@ -1,32 +1,27 @@
 """A network without its head, so that what is left can be trained."""
 
+from typing import Any
+
 import torch
+from torch import Tensor
 from torch.nn import Identity, Module
 
-from skcollapse.extract._batches import place
+from skcollapse.extract._batches import to_device
 from skcollapse.extract._head import head_name, layer_name
-from skcollapse.extract._placing import evaluating, floating_dtype
+from skcollapse.extract._modules import eval_mode, floating_dtype
 
 
-class Headless(Module):
-    """Returns the features of a network: what its head took.
+class WithoutHead(Module):
+    """A network that returns its features: what its head, which it loses, took."""
 
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Loses its head.
-    name : str
-        The qualified name of the head.
-    """
-
-    def __init__(self, network, name):
+    def __init__(self, network: Module, name: str) -> None:
         super().__init__()
         network.set_submodule(name, Identity())
         self.network, self.name = network, name
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Any:
         """Return the input of the head."""
-        features = []
+        features: list[Any] = []
         head = self.network.get_submodule(self.name)
         handle = head.register_forward_pre_hook(lambda _, args: features.append(*args))
         try:
@@ -36,21 +31,15 @@ class Headless(Module):
         return features[-1]
 
 
-def headless(network, layer, few):
+def without_head(network: Module, layer: str | None, few: Tensor) -> WithoutHead:
     """Return a network without its head; the network itself loses it.
 
-    Parameters
-    ----------
-    network : torch.nn.Module
-    layer : str or None
-        The name of the head; None is the last linear layer.
-    few : tensor of shape (n, ...)
-        Some rows, by which that is found.
+    Without the name of a layer, the head is the last linear layer, found by a few rows.
     """
     name = layer_name(network, layer)
     if name is None:
         device = next(network.parameters()).device
-        few = place(few, device, floating_dtype(network))
-        with evaluating(network), torch.no_grad():
+        few = to_device(few, device, floating_dtype(network))
+        with eval_mode(network), torch.no_grad():
             name = head_name(network, few)
-    return Headless(network, name)
+    return WithoutHead(network, name)
