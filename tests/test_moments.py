@@ -14,15 +14,9 @@ from scipy.stats import ortho_group
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from skcollapse._utils import parallel as _parallel
-from skcollapse.moments import (
-    ClassMoments,
-    RowMoments,
-    _centring,
-    _class_moments,
-    _row_moments,
-    whitening,
-)
+from skcollapse.moments import ClassMoments, RowMoments, whitening
 
+ROOM = "skcollapse.moments"
 K, D = 5, 4
 ATTRIBUTES = "counts", "means", "scatter", "class_scatter_trace"
 
@@ -217,7 +211,7 @@ def test_input_is_not_changed():
 def test_float32_with_an_offset_and_nearly_collapsed(
     offset, spread, chunk, monkeypatch
 ):
-    monkeypatch.setattr(_class_moments, "_CHUNK_VALUES", chunk)
+    monkeypatch.setattr(f"{ROOM}._class_moments._CHUNK_VALUES", chunk)
     rng = np.random.RandomState(0)
     y = rng.randint(3, size=3000)
     X = rng.standard_normal((3, 6))[y] + spread * rng.standard_normal((3000, 6))
@@ -271,9 +265,9 @@ def test_batch_splits_do_not_matter(problem, cuts):
 def test_chunks_do_not_matter(problem, values):
     X, y, weights = problem
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_class_moments, "_CHUNK_VALUES", values)
-        patch.setattr(_centring, "_SUMMED_ROWS", 3)
-        patch.setattr(_centring, "_CENTRED_ROWS", 2)
+        patch.setattr(f"{ROOM}._class_moments._CHUNK_VALUES", values)
+        patch.setattr(f"{ROOM}._centring._SUMMED_ROWS", 3)
+        patch.setattr(f"{ROOM}._centring._CENTRED_ROWS", 2)
         moments = gather(X, y, weights)
     assert_moments(moments, two_pass(X, y, K, weights))
 
@@ -380,7 +374,7 @@ def test_translation_rotation_and_scaling(problem, scale, offset):
 
 @pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray])
 def test_memory_is_bounded_by_the_chunk(layout, monkeypatch):
-    monkeypatch.setattr(_class_moments, "_CHUNK_VALUES", 2**16)
+    monkeypatch.setattr(f"{ROOM}._class_moments._CHUNK_VALUES", 2**16)
     rng = np.random.RandomState(0)
     X = layout(rng.standard_normal((40_000, 50)).astype(np.float32))
     y = rng.randint(10, size=len(X))
@@ -398,19 +392,6 @@ def test_memory_is_bounded_by_the_chunk(layout, monkeypatch):
 # Accelerators
 
 
-def test_kernel_of_the_device_agrees_with_that_of_the_host():
-    X, y = sample(n_classes=9)
-    for dtype, rtol in ((np.float32, 1e-5), (np.float64, 1e-12)):
-        for weights in (None, np.linspace(0.1, 2, len(X))):
-            arrays = X.astype(dtype), y, weights
-            tensors = (None if a is None else torch.from_numpy(a) for a in arrays)
-            host = _centring.centre_on_host(*arrays)
-            device = _centring.centre_on_device(*tensors)
-            for ours, theirs in zip(device, host, strict=True):
-                assert ours.numpy().dtype == theirs.dtype
-                assert_allclose(ours, theirs, rtol=rtol, atol=rtol)
-
-
 def on_device(X, y, weights=None):
     """Gather moments as tensors, the CPU standing in for an accelerator."""
     moments = ClassMoments(K, D)
@@ -418,6 +399,15 @@ def on_device(X, y, weights=None):
     weights = None if weights is None else torch.from_numpy(weights)
     moments._update_chunk(torch.from_numpy(X), torch.from_numpy(y), weights)
     return moments
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [("float32", 1e-5), ("float64", 1e-12)])
+@pytest.mark.parametrize("weights", [None, np.linspace(0.1, 2, 60)])
+def test_device_and_host_agree(dtype, rtol, weights):
+    X, y = sample()
+    X = X.astype(dtype)
+    found, expected = on_device(X, y, weights), gather(X, y, weights)
+    assert_moments(found, read(expected), rtol=rtol, scale=10)
 
 
 def test_state_on_a_device():
@@ -642,8 +632,8 @@ def test_rows_and_stream_agree(problem, values, threads):
     X, y, weights = problem
     weights = weights + (np.arange(len(X)) < 2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_row_moments, "_BLOCK_VALUES", values)
-        patch.setattr(_row_moments, "_SUMMED_VALUES", values)
+        patch.setattr(f"{ROOM}._row_moments._BLOCK_VALUES", values)
+        patch.setattr(f"{ROOM}._row_moments._SUMMED_VALUES", values)
         patch.setattr(_parallel, "_SMALL", 0)
         patch.setattr(torch, "get_num_threads", lambda: threads)
         rows = RowMoments(X, y, K, weights)
@@ -745,7 +735,7 @@ def test_bad_rows(X, y, message):
 
 def test_memory_of_rows_is_bounded_by_the_block(monkeypatch, tmp_path):
     for name in ("_BLOCK_VALUES", "_SUMMED_VALUES"):
-        monkeypatch.setattr(_row_moments, name, 2**14)
+        monkeypatch.setattr(f"{ROOM}._row_moments.{name}", 2**14)
     rng = np.random.default_rng(0)
     X = rng.standard_normal((40_000, 50)).astype(np.float32)
     y = rng.integers(10, size=len(X))
@@ -780,7 +770,7 @@ def test_rows_on_a_device():
     rows = RowMoments.__new__(RowMoments)
     device = torch.device("cpu")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_row_moments, "host_device", lambda X: device)
+        patch.setattr(f"{ROOM}._row_moments.host_device", lambda X: device)
         rows.__init__(torch.from_numpy(X), y, K, weights)
         assert_same(rows, streamed(X, y, weights))
 
@@ -828,7 +818,7 @@ def test_an_interrupted_batch_leaves_the_moments_alone(
     moments = ClassMoments(K, D, scatter=scatter).update(X[:20], y[:20])
     other = ClassMoments(K, D, scatter=scatter).update(X, y)
     before = pickle.dumps(moments)
-    monkeypatch.setattr(_class_moments, "_CHUNK_VALUES", 20 * D)
+    monkeypatch.setattr(f"{ROOM}._class_moments._CHUNK_VALUES", 20 * D)
     calls = 0
     method = getattr(ClassMoments, failing)
 

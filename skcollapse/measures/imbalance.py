@@ -75,7 +75,7 @@ def _gram(class_counts: ArrayLike, ridge: float, of_classifier: bool) -> np.ndar
     """Return the Gram matrix of the class vectors, or that of the class means."""
     counts = as_float64("class_counts", class_counts)
     if ridge != 0 or counts.ndim != 1 or not (counts > 0).all() or len(counts) < 2:
-        geometry = seli(class_counts, ridge=ridge, random_state=0)
+        geometry = seli(counts, ridge=ridge, random_state=0)
         vectors = geometry.classifier if of_classifier else geometry.means
         return np.asarray(vectors @ vectors.T)
     power = 1 if of_classifier else -1
