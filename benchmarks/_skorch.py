@@ -6,7 +6,15 @@ from skorch import NeuralNetClassifier
 from skorch.callbacks import EarlyStopping
 
 from skcollapse.losses import get_loss
-from skcollapse.targets import TARGETS
+from skcollapse.targets import ClassGeometry, seli, simplex_etf
+
+
+def geometry_of(target, class_counts):
+    """Return the class vectors and class means of "etf" or "seli"."""
+    if target == "seli":
+        return seli(class_counts, random_state=0)
+    etf = simplex_etf(len(class_counts), random_state=0)
+    return ClassGeometry(etf, etf)
 
 
 class Projector(torch.nn.Module):
@@ -15,7 +23,7 @@ class Projector(torch.nn.Module):
     def __init__(self, class_counts, n_features, target="etf"):
         super().__init__()
         torch.manual_seed(0)  # skorch has no seed of its own
-        vectors = TARGETS[target].build(np.asarray(class_counts), None, 0).classifier
+        vectors = geometry_of(target, np.asarray(class_counts)).classifier
         self.linear = torch.nn.Linear(n_features, vectors.shape[1])
         self.register_buffer("vectors", torch.as_tensor(vectors, dtype=torch.float32))
 
@@ -31,8 +39,7 @@ class Criterion(torch.nn.Module):
         super().__init__()
         counts = np.asarray(class_counts)
         self.loss = get_loss(loss)
-        geometry = TARGETS[target].build(counts, None, 0)
-        vectors = getattr(geometry, self.loss.vectors)
+        vectors = getattr(geometry_of(target, counts), self.loss.vectors)
         self.register_buffer("vectors", torch.as_tensor(vectors, dtype=torch.float32))
         log_prior = np.log(counts / counts.sum())
         self.register_buffer("prior", torch.as_tensor(log_prior, dtype=torch.float32))

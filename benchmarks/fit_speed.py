@@ -283,7 +283,7 @@ def memory_report(X, y, alpha):
 def evaluations(model):
     """Return how often a fit looked at all rows: along held-out paths and its own."""
     searched = model.selection_results_
-    paths = 0 if searched is None else (searched["solver"] == "lbfgs").sum()
+    paths = 0 if searched is None else (searched["solver"] == "lbfgs_path").sum()
     return model.n_iter_ + paths
 
 

@@ -29,12 +29,13 @@ from skcollapse import ETFClassifier, HUGClassifier
 from skcollapse.losses import HypersphericalUniformityGap
 from skcollapse.measures import nc1_trace_ratio
 from skcollapse.moments import ClassMoments
+from skcollapse.training import Trainer
 
 CRITERIA = ("mhe", "mhs", "mgd")
 PROXIES = ("fixed", "learnable", "orthogonal", "class_mean")
 OURS, PEER = "HUGClassifier, defaults", "LR balanced, standardised, C=1"
 # Steps enough for proxies that are trained, on the smallest of the sets.
-STEPS = {"learning_rate_init": 0.01, "max_iter": 100}
+STEPS = {"trainer": Trainer(learning_rate_init=0.01), "max_iter": 100}
 
 HOW = """\
 Every estimator is fitted to the same training rows and answers for classes of equal
@@ -46,7 +47,8 @@ kernel and a search over the scaling; "LA" is post-hoc logit adjustment.
 
 PROXY_HOW = """\
 On the sets named, one draw, with `projector="linear"`; proxies that are trained have
-`learning_rate_init=0.01` and `max_iter=100`. "Dimensions 3" is `n_components=3`.
+`trainer=Trainer(learning_rate_init=0.01)` and `max_iter=100`. "Dimensions 3" is
+`n_components=3`.
 """
 
 ASSIGNMENT_HOW = """\
@@ -68,8 +70,8 @@ penalty of .01/2 on their squares.
 SWEEP_HOW = """\
 100 long-tailed Gaussian classes (IR 100, 10,000 rows, 128 features), `projector=
 "linear"`, `feature_scaling="global"`, one draw; class means are trained with
-`learning_rate_init=0.01` and `max_iter=30`. NC1 is the trace ratio of the directions of
-the training rows; seconds are of the fit, the code included.
+`trainer=Trainer(learning_rate_init=0.01)` and `max_iter=30`. NC1 is the trace ratio of
+the directions of the training rows; seconds are of the fit, the code included.
 """
 
 FASHION_HOW = """\
@@ -273,7 +275,7 @@ def sweep(models, X, y, X_test, y_test):
         seconds = time.process_time() - start
         accuracy = balanced_accuracy_score(y_test, model.predict(X_test))
         collapse = ""
-        if hasattr(model, "transform") and model._unit_features:
+        if isinstance(model, HUGClassifier):
             collapse = decimals(directions_nc1(model, X, y))
         rows.append([name, decimals(accuracy), collapse, f"{seconds:.1f}"])
         print(*rows[-1], flush=True)

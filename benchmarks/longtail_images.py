@@ -34,8 +34,7 @@ from skcollapse.extract import FeatureExtractor
 from skcollapse.losses import LDAM, DotRegression
 from skcollapse.metrics import shot_accuracy
 from skcollapse.targets import seli
-from skcollapse.training import Trainer
-from skcollapse.training.augment import RandomCropFlip
+from skcollapse.training import RandomCropFlip, Trainer
 
 # Shares of the largest class. Of the ten, four classes have more images than the second
 # and three fewer than the first.
@@ -132,8 +131,8 @@ METHODS = {
 # What may follow a method, after a plus; the shares of mixup are the plain loop's too.
 MIXUP = {"mixup": 1.0, "mixup.2": 0.2}
 EXTRAS = {
-    **{name: {"mixup_alpha": alpha} for name, alpha in MIXUP.items()},
-    "one_cycle": {"learning_rate": "one_cycle"},
+    **{name: {"trainer__mixup_alpha": alpha} for name, alpha in MIXUP.items()},
+    "one_cycle": {"trainer__learning_rate": "one_cycle"},
     "ema": {"trainer__ema_decay": 0.99},
     "ema.995": {"trainer__ema_decay": 0.995},
     "deferred": {"trainer__deferred": 8},
@@ -202,6 +201,13 @@ def estimator_of(name, benchmark, settings, counts, seed, options):
     torch.manual_seed(seed)  # the initial weights
     network = benchmark.network()
     trainer = Trainer(
+        batch_size=settings.batch_size,
+        learning_rate_init=settings.learning_rate,
+        learning_rate="multi_step" if settings.milestones else "cosine",
+        momentum=settings.momentum,
+        # To the last epoch, whatever the loss does.
+        n_iter_no_change=settings.epochs,
+        augment=benchmark.augment,
         warmup_epochs=settings.warmup,
         milestones=settings.milestones,
         gamma=settings.gamma,
@@ -211,18 +217,11 @@ def estimator_of(name, benchmark, settings, counts, seed, options):
     estimator = METHODS[method](benchmark.n_features, counts).set_params(
         extractor=network,
         train_extractor=True,
-        augment=benchmark.augment,
         solver="sgd",
         feature_scaling=None,
         alpha=settings.weight_decay,
-        batch_size=settings.batch_size,
-        learning_rate="multi_step" if settings.milestones else "cosine",
-        learning_rate_init=settings.learning_rate,
-        momentum=settings.momentum,
         max_iter=settings.epochs,
-        # To the last epoch, whatever the loss does.
         tol=0.0,
-        n_iter_no_change=settings.epochs,
         trainer=trainer,
         device=options.device,
         random_state=seed,

@@ -3,18 +3,18 @@ Generalized collapse: codes on the circle and the sphere
 ========================================================
 
 With fewer dimensions than classes there is no simplex equiangular tight frame. Class
-vectors then are as uniform on the sphere as they can be, and features close in on them.
-Here features are free: every sample has one of its own, which no network constrains,
-and the hyperspherical uniformity gap alone places it.
+vectors are then spread over the sphere as uniformly as possible, and features gather
+around them. In this example the features are free parameters, one for every sample, and
+no network constrains them. They are trained by the hyperspherical uniformity gap alone.
 """
 
 # %%
 # The codes
 # ---------
 #
-# :func:`~skcollapse.targets.hyperspherical_code` knows or searches the best places:
+# :func:`~skcollapse.targets.hyperspherical_code` computes the most uniform vectors:
 # seven on the circle are the corners of a regular polygon, six on the sphere those of
-# an octahedron. Neither is told to what follows.
+# an octahedron. The training below does not use them; they are for comparison.
 
 import numpy as np
 import torch
@@ -30,11 +30,11 @@ sphere = hyperspherical_code(6, 3, random_state=0)
 # Free features
 # -------------
 #
-# One feature for each sample and one class vector for each class, all of them drawn at
-# random. Class vectors repel each other and features go to the vector of their class:
-# :class:`~skcollapse.losses.HypersphericalUniformityGap` is the sum of both, with the
-# gradient of the second stopped at the class vectors. The classes are of unequal size,
-# from 24 samples down to 3, which makes no difference to it.
+# There is one feature for each sample and one class vector for each class, all of them
+# drawn at random. :class:`~skcollapse.losses.HypersphericalUniformityGap` is the sum of
+# two terms: one makes the class vectors repel each other, the other draws features to
+# the vector of their class, with its gradient stopped at the class vectors. The classes
+# have unequal sizes, from 24 samples down to 3, which makes no difference to this loss.
 
 
 def train(n_classes, n_components, steps=400):
@@ -74,13 +74,13 @@ for name, (code, y, stages) in runs.items():
         print(f"  step {step:3d}: energy {energy:.6f}, distance {distance:.6f}")
 
 # %%
-# Look
-# ----
+# Figure
+# ------
 #
-# Arrows, on the sphere lines, are class vectors, and dots features. A ring is a place
-# of the code, turned to where the class vectors went, since the loss knows no
-# direction. On the circle dots are scattered a little along the radius; on the sphere
-# the far side is pale.
+# Arrows (lines on the sphere) are class vectors, dots are features. Rings are the
+# vectors of the code, rotated towards the trained class vectors, since the loss does
+# not depend on a rotation. On the circle, dots are scattered a little along the radius;
+# on the sphere, the far side is pale.
 
 import matplotlib.pyplot as plt
 from scipy.linalg import orthogonal_procrustes

@@ -2,10 +2,10 @@
 Grid search: which loss, which target?
 ======================================
 
-A loss pulls features towards class vectors, a target says where these are. Both are
-parameters of :class:`~skcollapse.ETFClassifier`, so scikit-learn's own grid search
-compares them. What classes of different sizes gain and lose is seen by the scorers of
-:func:`~skcollapse.metrics.imbalance_scorers`.
+A loss draws features towards class vectors, and a target says where these are. Both are
+parameters of :class:`~skcollapse.ETFClassifier`, so scikit-learn's grid search can
+compare them. The scorers of :func:`~skcollapse.metrics.imbalance_scorers` show what
+classes of different sizes gain and lose.
 """
 
 # %%
@@ -32,10 +32,11 @@ print("images of each digit:", *np.bincount(y))
 # ------
 #
 # Four losses and two targets, with everything else at its default.
-# :class:`~skcollapse.datasets.LongTailSplit` makes the folds: with fewer images of a
-# digit than folds, it is still learnt from in all of them. A dict of scorers is what
-# ``scoring`` takes; groups of classes are told apart by the images in training, more
-# than 40, 8 to 40 and fewer than 8. The search chooses by one of the scores.
+# :class:`~skcollapse.datasets.LongTailSplit` makes the folds: every digit is in every
+# training part, even a digit with fewer images than folds. ``scoring`` takes a dict of
+# scorers. Three of them score groups of classes: those with more than 40 training
+# images, with 8 to 40 and with fewer than 8. The search chooses the candidate by one of
+# the scores.
 
 from sklearn.model_selection import GridSearchCV
 
@@ -57,8 +58,8 @@ search = GridSearchCV(
 )
 
 # %%
-# From scikit-learn 1.9 on, and with rich installed, a progress bar follows the search;
-# a notebook needs ipywidgets for it.
+# With scikit-learn 1.9 or later, and with rich installed, the search shows a progress
+# bar; in a notebook this also needs ipywidgets.
 
 from importlib.util import find_spec
 
@@ -71,10 +72,10 @@ search.fit(X, y)
 print("best:", search.best_params_)
 
 # %%
-# Look
-# ----
+# Results
+# -------
 #
-# The table has the means over folds, the best candidate first.
+# The table shows means over folds, the best candidate first.
 
 results = search.cv_results_
 columns = ["balanced_accuracy", *groups]

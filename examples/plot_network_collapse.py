@@ -1,11 +1,12 @@
 """
-Collapse of a network, along its training
-=========================================
+Neural collapse of a network during training
+============================================
 
-A small convolutional network learns long-tailed digits by cross-entropy.
-:class:`~skcollapse.monitor.CollapseMonitor` measures its last layer along the way: do
-features gather at their class means, and do these go to the geometry of equal classes,
-a simplex equiangular tight frame (ETF), or to that of unequal ones, SELI?
+A small convolutional network learns long-tailed digits by cross-entropy, and
+:class:`~skcollapse.monitor.CollapseMonitor` measures its last layer every few epochs.
+Do features gather at their class means? And do the class means approach the geometry of
+classes of equal size, a simplex equiangular tight frame (ETF), or that of classes of
+unequal size, SELI?
 """
 
 # %%
@@ -13,8 +14,8 @@ a simplex equiangular tight frame (ETF), or to that of unequal ones, SELI?
 # ----------------
 #
 # Scikit-learn's digits, with 140 images of the most frequent digit and 7 of the rarest.
-# What is measured are the 64 features that enter the last linear layer, on the training
-# images: collapse on these does not say that others are recognised.
+# The monitor measures the 64 features that enter the last linear layer, on the training
+# images. Collapse on these does not mean that other images are recognised.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -60,8 +61,9 @@ network = nn.Sequential(
 # Training
 # --------
 #
-# An ordinary loop with two lines more: a monitor beforehand, and a call for each epoch.
-# The head of the network is found by itself.
+# This is an ordinary training loop with two more lines: one creates the monitor, the
+# other calls it after each epoch. The monitor finds the last layer of the network by
+# itself.
 
 n_epochs = 200
 optimizer = torch.optim.SGD(
@@ -86,8 +88,8 @@ print(monitor.reports[n_epochs])
 # The four properties
 # -------------------
 #
-# Untrained, at epoch 0, features spread as widely as their class means and the network
-# hardly ever decides for the nearest of these.
+# At epoch 0 the network is untrained: features spread as widely as their class means,
+# and the network hardly ever decides for the nearest class mean.
 
 _ = CollapseDisplay.from_history(monitor.reports)
 
@@ -95,12 +97,12 @@ _ = CollapseDisplay.from_history(monitor.reports)
 # Which geometry?
 # ---------------
 #
-# Regularised cross-entropy does not have its optimum exactly at SELI but on a path
-# towards it, the closer the weaker the regularisation; ``ridge`` is the place on that
-# path. On the left are distances of the Gram matrices from the ETF, from SELI and from
-# the nearest point of the path. On the right is the mean cosine of the smaller half of
-# the classes in excess of the −1/9 of an ETF, and shaded what the path has between
-# ridge 0 and 1. A rise towards 10/9 would be minority collapse.
+# The optimum of regularised cross-entropy is not exactly at SELI but on a path towards
+# it: the weaker the regularisation, the closer. ``ridge`` is the position on that path.
+# The left panel shows distances of the Gram matrices from the ETF, from SELI and from
+# the nearest point of the path. The right panel shows the mean cosine of the smaller
+# half of the classes in excess of the −1/9 of an ETF; the shaded range is that of the
+# path between ridge 0 and 1. A rise towards 10/9 would be minority collapse.
 
 path = [0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0]
 geometries = [seli(counts, ridge=ridge, random_state=0) for ridge in path]
@@ -154,9 +156,9 @@ for what, (of_etf, of_seli) in prefixes.items():
     )
 
 # %%
-# At the end the classifier is near SELI and far from the ETF: with classes of unequal
-# size, this is what collapse looks like. Class means are nearer to SELI than to the ETF
-# too, but less so. On average rare digits do not collapse onto each other, though the
-# class means of the two rarest, 8 and 9, draw nearer. As matrices:
+# At the end the classifier is near SELI and far from the ETF, which is how collapse
+# looks with classes of unequal size. Class means are nearer to SELI than to the ETF
+# too, but less so. On average, rare digits do not collapse onto each other, though the
+# class means of the two rarest, 8 and 9, approach each other. The Gram matrices:
 
 _ = GramDisplay.from_report(monitor.reports[n_epochs])

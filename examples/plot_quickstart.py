@@ -60,16 +60,16 @@ scores = recalls.mean(axis=(1, 2))
 print(f"mean                {scores[0]:13.3f}   {scores[1]:18.3f}")
 
 # %%
-# Look
-# ----
+# Figure
+# ------
 #
 # *Left*: recall by the number of training images of a class. Lines are means over the
 # five draws, dots single draws.
 #
 # *Middle*: test images of the last draw as the classifier sees them. Only the direction
 # of a row of ``transform(X_test)`` decides its class, so rows are scaled to length 1.
-# Their nine dimensions are seen in a plane in which the ten class vectors point to the
-# corners of a regular polygon. Digits with similar projections stand side by side:
+# Their nine dimensions are projected to a plane in which the ten class vectors point to
+# the corners of a regular polygon. Digits with similar projections are side by side:
 # their order is that of the class means around the first two principal components.
 #
 # *Right*: cosines of the target below the diagonal, all of them −1/9, and above it

@@ -2,11 +2,11 @@
 Features that are trained
 =========================
 
-On frozen features a fixed target hardly matters. Here the features are trained for it:
-a small convolutional network learns long-tailed digits, as usual, by cross-entropy
-on a learned linear head, and by dot regression onto a simplex equiangular tight
-frame (ETF), which is the method of the ETF paper; beside them the default loss of
-:class:`~skcollapse.ETFClassifier`, which adjusts for the class sizes.
+On frozen features a fixed target hardly matters. Here the features themselves are
+trained. A small convolutional network learns long-tailed digits in three ways: by
+cross-entropy on a learned linear head, as usual; by dot regression onto a simplex
+equiangular tight frame (ETF), which is the method of the ETF paper; and by the default
+loss of :class:`~skcollapse.ETFClassifier`, which adjusts for the class sizes.
 """
 
 # %%
@@ -17,11 +17,13 @@ frame (ETF), which is the method of the ETF paper; beside them the default loss 
 # rarest. ``extractor`` is any torch module from a batch of rows to features; a copy is
 # trained. A learned linear head onto the unit vectors of ten dimensions is an ordinary
 # last layer, so that the same class fits the ordinary network. The released code of the
-# paper ends in a batch normalisation, and gives each class the same weight in a batch.
+# paper ends in a batch normalisation, and gives each class the same weight in a batch:
+# ``MLP((), batch_norm=True)`` is an affine map without hidden layers, normalised.
 #
-# All else is the same: the network and its initial weights, the learning rate and its
-# schedule, the number of epochs. :class:`~skcollapse.monitor.CollapseMonitor` is a
-# callback here. Three draws of the tail and of the weights.
+# The fits share everything else: the network and its initial weights, the learning rate
+# and its schedule, and the number of epochs. What concerns mini-batches is in a
+# :class:`~skcollapse.training.Trainer`. :class:`~skcollapse.monitor.CollapseMonitor` is
+# a callback here. The tail and the weights are drawn three times.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,6 +38,7 @@ from skcollapse import ETFClassifier
 from skcollapse.datasets import make_long_tailed
 from skcollapse.losses import DotRegression
 from skcollapse.monitor import CollapseMonitor
+from skcollapse.projectors import MLP
 from skcollapse.training import Trainer
 
 
@@ -61,17 +64,16 @@ common = ETFClassifier(
     train_extractor=True,
     solver="sgd",
     alpha=5e-4,
-    batch_size=32,
-    learning_rate_init=0.05,
     max_iter=60,
-    n_iter_no_change=60,
-    trainer=Trainer(warmup_epochs=3),
+    trainer=Trainer(
+        batch_size=32, learning_rate_init=0.05, n_iter_no_change=60, warmup_epochs=3
+    ),
 )
 methods = {
     "cross-entropy": {"target": np.eye(10), "loss": "cross_entropy"},
     "ETF + dot regression": {
         "loss": DotRegression(weighting="class"),
-        "batch_norm": True,
+        "projector": MLP((), batch_norm=True),
     },
     "ETF + logit adjustment": {},
 }
