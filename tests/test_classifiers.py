@@ -709,7 +709,10 @@ BAD_PARAMETERS = {
     "n_components_0": ({"n_components": 0}, "n_components must be an integer"),
     "loss": ({"loss": "hinge"}, "loss.*'hinge'"),
     "solver": ({"solver": "newton"}, "solver must be one of 'auto'.*got 'newton'"),
-    "projector": ({"projector": "cubic"}, "projector must be one of 'auto'.*got 'cubic'"),
+    "projector": (
+        {"projector": "cubic"},
+        "projector must be one of 'auto'.*got 'cubic'",
+    ),
     "scaling": (
         {"feature_scaling": "robust"},
         "feature_scaling must be one of 'auto'.*got 'robust'",

@@ -368,7 +368,10 @@ BAD_PARAMETERS = {
     "criterion": ({"criterion": "max"}, "criterion must be one of 'mhe'.* got 'max'"),
     "s": ({"s": -1.0}, "s must be a finite number, at least 0; got -1"),
     "proxy": ({"proxy": "free"}, "proxy must be one of 'fixed', .* got 'free'"),
-    "assignment": ({"assignment": "best"}, "assignment must be one of 'auto'.*got 'best'"),
+    "assignment": (
+        {"assignment": "best"},
+        "assignment must be one of 'auto'.*got 'best'",
+    ),
     "inter": ({"inter_weight": -1}, "inter_weight must be.*got -1"),
     "intra": ({"intra_weight": np.nan}, "intra_weight must be.*got nan"),
     "n_components": ({"n_components": 0}, "n_components must be an integer"),

@@ -10,25 +10,25 @@ from hypothesis import strategies as st
 from joblib import Memory
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize, minimize_scalar
-from sklearn.linear_model import Ridge
-from sklearn.metrics import log_loss as sklearn_log_loss
-from sklearn.model_selection import GroupKFold, StratifiedKFold
-
-from skcollapse.losses import CrossEntropy, SquaredError
-from skcollapse.targets import ClassGeometry, simplex_etf
 from skcollapse.training.averaging import STEPS, greedy_average
 from skcollapse.training.calibration import (
     EXCLUDED,
     fit_inverse_temperature,
     log_loss,
 )
-from skcollapse.training.candidates import Candidate, Family
 from skcollapse.training.held_out import FoldLogits, HoldOutLogits, LeaveOneOutLogits
 from skcollapse.training.linear import ClosedForm, EarlyStoppedPath, Penalised
-from skcollapse.training.recipe import Recipe
 from skcollapse.training.rows import Rows
 from skcollapse.training.selection import select
 from skcollapse.training.splits import class_aware_subsample, make_splits
+from sklearn.linear_model import Ridge
+from sklearn.metrics import log_loss as sklearn_log_loss
+from sklearn.model_selection import GroupKFold, StratifiedKFold
+
+from skcollapse.losses import CrossEntropy, SquaredError
+from skcollapse.targets import ClassGeometry, simplex_etf
+from skcollapse.training.candidates import Candidate, Family
+from skcollapse.training.recipe import Recipe
 
 K, P = 3, 4
 LINEAR = Family("standard", "linear")
