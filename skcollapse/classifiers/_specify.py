@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import joblib
@@ -161,6 +162,10 @@ def _check_values(estimator):
     check_number("tol", estimator.tol, 0)
     if estimator.n_components is not None:
         check_integer("n_components", estimator.n_components, 1, also=(None,))
+    if isinstance(estimator.cv, Integral):
+        check_integer("cv", estimator.cv, 2, also=(None,))
+    if not isinstance(estimator.verbose, bool):
+        check_integer("verbose", estimator.verbose, 0, also=(False, True))
     for name in ("train_extractor", "warm_start"):
         check_choice(name, getattr(estimator, name), (False, True))
     extractor = estimator.extractor
