@@ -16,14 +16,16 @@ from sklearn.utils import estimator_html_repr
 from skcollapse import ETFClassifier, HUGClassifier, NeuralCollapseScorer
 from skcollapse._utils.doc_link import DOCS_URL
 from skcollapse.extract import FeatureExtractor
+from skcollapse.fitting import Fitted
+from skcollapse.network import Network, Stored
 from skcollapse.projectors import MLP, KernelExpansion, LinearProjection, MLPProjection
 from skcollapse.training import Trainer
 
 X, Y = load_iris(return_X_y=True)
 FEW = {"max_iter": 3, "tol": 0, "random_state": 0}
-LINEAR = [LinearProjection]
+LINEAR = [Fitted, LinearProjection]
 KERNEL = [KernelExpansion, *LINEAR]
-NETWORK = [Network, Stored, MLPProjection]
+NETWORK = [Fitted, Network, Stored, MLPProjection]
 # Everything fitted but modules of the user's own, and what a reader must trust.
 STORED = {
     "default": (ETFClassifier(random_state=0), KERNEL),

@@ -366,7 +366,7 @@ def test_two_classes_have_a_circle(proxy):
 
 BAD_PARAMETERS = {
     "criterion": ({"criterion": "max"}, "criterion must be one of 'mhe'.* got 'max'"),
-    "s": ({"s": -1.0}, "s must be a finite number, at least 0; got -1"),
+    "s": ({"s": -1.0}, "s must be a finite number.* 0; got -1"),
     "proxy": ({"proxy": "free"}, "proxy must be one of 'fixed', .* got 'free'"),
     "assignment": (
         {"assignment": "best"},
@@ -377,11 +377,11 @@ BAD_PARAMETERS = {
     "n_components": ({"n_components": 0}, "n_components must be an integer"),
     "kernel": (
         {"proxy": "learnable", "projector": "kernel"},
-        "proxy='learnable'.*kernel|kernel.*proxy='learnable'",
+        "projector='kernel' .*mini-batches.* Choose 'linear'.* proxy='fixed'",
     ),
     "solver": (
         {"proxy": "class_mean", "solver": "lbfgs"},
-        "solver='lbfgs' cannot train .*proxy='class_mean'.*'adamw'",
+        "solver='lbfgs' cannot train .*proxies.*'adamw'",
     ),
 }
 
@@ -409,7 +409,7 @@ def test_a_collapse_of_proxies_changes_nothing():
     model = fit(proxy="class_mean")
     expected, state = model.predict_proba(NEW), set(vars(model))
     model.set_params(**COLLAPSE)
-    with pytest.raises(ValueError, match=r"coincide.* Lower intra_weight, which is 1"):
+    with pytest.raises(ValueError, match=r"coincide.* which is 0\.1,.* intra_weight=1"):
         model.fit(near, Y)
     assert set(vars(model)) == state
     assert_array_equal(model.predict_proba(NEW), expected)
@@ -420,6 +420,6 @@ def test_a_loss_that_is_not_finite_changes_nothing(proxy):
     model = HUGClassifier(
         proxy=proxy, trainer=Trainer(learning_rate_init=1e30), n_components=2
     )
-    with pytest.raises(ValueError, match=r"lower learning_rate_init, which is 1e\+30"):
+    with pytest.raises(ValueError, match=r"lower learning_rate_init .*which is 1e\+30"):
         model.fit(X.astype(np.float32), Y)
     assert set(vars(model)) == set(model.get_params(deep=False))
