@@ -1,9 +1,11 @@
 """Data that are hard on the arithmetic: odd widths, extreme cells and magnitudes."""
 
 import re
+from functools import cache
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import train_test_split
@@ -92,18 +94,18 @@ class Guarded(Dataset):
 @pytest.mark.parametrize("classifier", [ETFClassifier, HUGClassifier])
 def test_data_sets_without_an_extractor_are_refused(classifier, labels):
     model = classifier(projector="linear", solver="closed_form")
-    with pytest.raises((ValueError, TypeError), match=r"\bX\b.*Dataset|Dataset.*\bX\b"):
+    with pytest.raises((ValueError, TypeError), match=r"\bX must .*[Dd]ata ?set"):
         model.fit(Guarded(), labels)
     assert not hasattr(model, "classes_")
     model.fit(X, Y)
     for method in (model.predict, model.predict_proba, model.transform):
-        with pytest.raises((ValueError, TypeError), match="Dataset"):
+        with pytest.raises((ValueError, TypeError), match=r"\bX must .*[Dd]ata ?set"):
             method(Guarded())
 
 
 def test_partial_fits_to_data_sets_without_an_extractor_are_refused():
     model = ETFClassifier(projector="linear", solver="adamw")
-    with pytest.raises((ValueError, TypeError), match="Dataset"):
+    with pytest.raises((ValueError, TypeError), match=r"\bX must .*[Dd]ata ?set"):
         model.partial_fit(Guarded(), Y, classes=[0, 1, 2])
 
 
@@ -118,9 +120,9 @@ def clean():
 
 
 @pytest.mark.parametrize("value", [1e7, 1e8, 1e9, 1e10, -1e9])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["single", "double"])
 def test_one_extreme_cell_costs_the_default_little(value, dtype, clean):
-    for row, column in ((5, 3), (40, 12), (41, 0)):
+    for row, column in ((5, 3), (40, 12)):
         spoilt = TRAIN.astype(dtype)
         spoilt[row, column] = value
         model = ETFClassifier(random_state=0).fit(spoilt, TRAIN_Y)
@@ -140,6 +142,12 @@ def test_one_extreme_cell_is_no_tie_of_scalings(solver):
 # --- extreme magnitudes ------------------------------------------------------------
 
 
+@cache
+def usual(name):
+    """Return the balanced accuracy at the magnitudes of the data."""
+    return balanced_accuracy_score(Y, clone(SOLVERS[name]).fit(X, Y).predict(X))
+
+
 @every_solver
 @pytest.mark.parametrize(
     ("dtype", "factor"),
@@ -157,7 +165,7 @@ def test_one_extreme_cell_is_no_tie_of_scalings(solver):
 )
 def test_magnitudes_are_fitted_or_named(name, dtype, factor):
     scaled = X.astype(dtype) * dtype(factor)
-    model = SOLVERS[name]
+    model = clone(SOLVERS[name])
     try:
         model.fit(scaled, Y)
     except ValueError as error:
@@ -169,4 +177,4 @@ def test_magnitudes_are_fitted_or_named(name, dtype, factor):
         return
     accuracy = balanced_accuracy_score(Y, model.predict(scaled))
     assert np.isfinite(model.predict_proba(scaled)).all()
-    assert accuracy > balanced_accuracy_score(Y, model.fit(X, Y).predict(X)) - 0.03
+    assert accuracy > usual(name) - 0.03

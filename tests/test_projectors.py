@@ -124,7 +124,9 @@ def test_bumps_are_the_kernel_of_scikit_learn():
     bumps = KernelExpansion(np.zeros(3), np.ones(3), landmarks, 0.7, np.eye(4))
     assert_allclose(bumps(rows), rbf_kernel(rows, landmarks, 0.7))
     far = 1e4 + rows.astype(np.float32)
-    zeros, ones, each = (a.astype(np.float32) for a in (0 * far[0], 1 + 0 * far[0], np.eye(6)))
+    zeros, ones, each = (
+        a.astype(np.float32) for a in (0 * far[0], 1 + 0 * far[0], np.eye(6))
+    )
     assert KernelExpansion(zeros, ones, far, 1.0, each)(far).max() <= 1
 
 
