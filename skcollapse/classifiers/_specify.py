@@ -143,10 +143,12 @@ def _resolve_solver(estimator, projectors, one_epoch):
         check_choice("solver", solver, dict.fromkeys(("auto", *SOLVERS, *OPTIMIZERS)))
     if name not in ("auto", *possible):
         listed = ", ".join(map(repr, dict.fromkeys(("auto", *possible))))
+        second = name in SOLVERS and estimator.train_extractor
+        remedy = f", or refit={name!r} of the trainer to fit the projector anew"
         raise ValueError(
             f"solver={solver!r} cannot train projector={projector!r}"
             f"{' with trained proxies or an extractor' * in_batches}; choose one of "
-            f"{listed}."
+            f"{listed}{remedy * second}."
         )
     if one_epoch and name not in OPTIMIZERS:
         return next(iter(OPTIMIZERS))
