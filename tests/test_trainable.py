@@ -610,17 +610,17 @@ BAD = {
     "kernel": (
         {**TRAINED, "projector": "kernel"},
         ValueError,
-        "kernel.* cannot be trained together",
+        "projector='kernel' cannot be trained on .*train_extractor=False",
     ),
     "solver": (
         {**TRAINED, "solver": "closed_form"},
         ValueError,
-        "solver='closed_form' cannot train an extractor.*refit='closed_form'",
+        "solver='closed_form' cannot train .*extractor.*'adamw'.*refit='closed_form'",
     ),
     "lbfgs": (
         {**TRAINED, "solver": "lbfgs"},
         ValueError,
-        "solver='lbfgs' cannot train an extractor",
+        "solver='lbfgs' cannot train .*extractor",
     ),
     "scaling": (
         {**TRAINED, "feature_scaling": "standard"},
@@ -651,7 +651,7 @@ BAD = {
     "steps": (
         trained(learning_rate="multi_step"),
         ValueError,
-        "milestones=.* belong to learning_rate='multi_step'",
+        "milestones must be .*learning_rate='multi_step'.*got \\(\\)",
     ),
     "checkpoint": (
         {**trained(checkpoint="run"), "random_state": None},
