@@ -1091,7 +1091,7 @@ def test_targets_are_those_of_the_counts(default):
 def test_loss_instances_are_taken():
     named = fit(loss="cross_entropy", **EXPLICIT)
     assert_array_equal(proba(fit(loss=CrossEntropy(), **EXPLICIT)), proba(named))
-    with pytest.raises(TypeError, match="loss must be"):
+    with pytest.raises(ValueError, match="loss must be one of"):
         fit(loss=nn.CrossEntropyLoss(), **EXPLICIT)
 
 
