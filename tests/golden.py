@@ -177,9 +177,7 @@ def load(name, dtype):
     order = np.random.default_rng(0).permutation(len(y))
     X, y = X[order], y[order]
     test, train = slice(0, N_TEST), slice(N_TEST, None)
-    tail = make_long_tailed(
-        y[train], imbalance_ratio=8, n_max=40, random_state=0
-    )
+    tail = make_long_tailed(y[train], imbalance_ratio=8, n_max=40, random_state=0)
     return X[train][tail], y[train][tail], X[test]
 
 
