@@ -1,8 +1,8 @@
-"""Results of small fits of every kind, frozen, so that moving code changes none of them.
+"""Results of small fits of every kind, frozen: moving code changes none of them.
 
 ``python tests/golden.py write`` fits every case and writes ``golden.npz``;
-``python tests/golden.py check`` fits them again and names each result whose bits differ.
-Bits depend on the processor and on the versions of the libraries, so that the test suite
+``python tests/golden.py check`` fits them again and names results whose bits differ.
+Bits depend on the processor and on the versions of libraries, so that the test suite
 compares within a tolerance.
 """
 

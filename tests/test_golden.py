@@ -30,7 +30,6 @@ def frozen():
 
 
 @pytest.mark.parametrize("case", golden.CASES)
-@pytest.mark.filterwarnings("ignore:The least populated class")
 def test_results_are_as_they_were(case, frozen):
     found = {key.split("/")[1]: value for key, value in golden.results(case).items()}
     expected = frozen[case]

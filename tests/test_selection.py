@@ -21,6 +21,7 @@ from skcollapse.fitting import (
     TrainingData,
     class_aware_subsample,
     fit_inverse_temperature,
+    hold_out,
     log_loss,
     make_splits,
 )
@@ -239,6 +240,25 @@ def test_groups_stay_together(cv):
     for train, held in splits:
         assert not set(groups[train]) & set(groups[held])
         assert len(train) + len(held) == len(y)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("size", [1, 3, 10, 20])
+def test_as_many_groups_as_there_are_serve_early_stopping(size, fraction):
+    y = np.arange(60) % 3
+    groups = np.arange(60) // size
+    train, held = hold_out(y, fraction, groups, np.random.RandomState(0))
+    assert not set(groups[train]) & set(groups[held])
+    assert_array_equal(np.sort(np.r_[train, held]), np.arange(60))
+    assert 0 < len(held) <= max(60 * fraction, size) + size
+
+
+def test_rare_classes_in_groups_are_no_error_and_no_warning():
+    y = np.repeat([0, 1, 2], [20, 4, 1])
+    train, held = hold_out(y, 0.1, np.arange(25) // 2, np.random.RandomState(0))
+    assert len(train) + len(held) == 25
+    alone = hold_out(np.arange(4), 0.1, np.arange(4), np.random.RandomState(0))
+    assert list(map(len, alone)) == [4, 0]
 
 
 def test_given_splits_are_taken_as_they_are():
