@@ -55,9 +55,11 @@ def hold_out(y, fraction, groups, rng):
         groups, seed = _divide_scarce(y, groups), int(rng.randint(2**31))
         # One part in n, where there are as many groups and rows of a class.
         n_parts = min(round(1 / fraction), len(np.unique(groups)), sizes.max())
-        if n_parts < 2 and sizes.max() < 2:
+        if sizes.max() < 2:
             return np.arange(len(y)), np.arange(0)
-        splitter = StratifiedGroupKFold(max(2, n_parts), shuffle=True, random_state=seed)
+        splitter = StratifiedGroupKFold(
+            max(2, n_parts), shuffle=True, random_state=seed
+        )
         return _split(splitter, y, groups, 1)[0]
     order, turn = shuffle_by_class(y, rng)
     held = np.where(sizes > 1, np.maximum(1, np.round(fraction * sizes)), 0)
