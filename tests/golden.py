@@ -1,8 +1,8 @@
-"""Results of small fits of every kind, frozen, so that moving code changes none of them.
+"""Results of small fits of every kind, frozen: moving code changes none of them.
 
 ``python tests/golden.py write`` fits every case and writes ``golden.npz``;
-``python tests/golden.py check`` fits them again and names each result whose bits differ.
-Bits depend on the processor and on the versions of the libraries, so that the test suite
+``python tests/golden.py check`` fits them again and names results whose bits differ.
+Bits depend on the processor and on the versions of libraries, so that the test suite
 compares within a tolerance.
 """
 
@@ -177,9 +177,7 @@ def load(name, dtype):
     order = np.random.default_rng(0).permutation(len(y))
     X, y = X[order], y[order]
     test, train = slice(0, N_TEST), slice(N_TEST, None)
-    tail = make_long_tailed(
-        y[train], imbalance_ratio=8, n_max=40, random_state=0
-    )
+    tail = make_long_tailed(y[train], imbalance_ratio=8, n_max=40, random_state=0)
     return X[train][tail], y[train][tail], X[test]
 
 

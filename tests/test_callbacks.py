@@ -21,8 +21,10 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import skcollapse
-import skcollapse.classifiers._module as module_fitting
 from skcollapse import ETFClassifier, HUGClassifier
+from skcollapse.fitting import Fitted
+from skcollapse.projectors import MLP
+from skcollapse.training import Trainer
 
 try:
     from sklearn.callback import ProgressBar, ScoringMonitor
@@ -38,17 +40,17 @@ pytestmark = pytest.mark.filterwarnings(
 )
 COUNTS = np.array([40, 16, 8])
 P = 5
-NETWORK = {
-    "projector": "mlp",
-    "hidden_layer_sizes": (8,),
+TRAINER = Trainer(learning_rate="constant", learning_rate_init=0.05, batch_size=16)
+UNTRAINED = {
+    "projector": MLP((8,)),
     "feature_scaling": "standard",
-    "learning_rate": "constant",
-    "learning_rate_init": 0.05,
-    "batch_size": 16,
     "max_iter": 6,
     "random_state": 0,
 }
-SLOWER = {**NETWORK, "learning_rate_init": 0.01}
+NETWORK = {**UNTRAINED, "trainer": TRAINER}
+STOPPED = clone(TRAINER).set_params(
+    learning_rate_init=0.01, early_stopping=True, validation_fraction=0.5
+)
 PENALISED = {
     "projector": "linear",
     "feature_scaling": "global",
@@ -58,8 +60,11 @@ PENALISED = {
 PROXIES = {**NETWORK, "projector": "linear", "n_components": 3}
 NETWORKS = {
     "adamw": ETFClassifier(**NETWORK),
-    "regularised": ETFClassifier(**NETWORK, batch_norm=True, dropout=0.2, solver="sgd"),
-    "early": ETFClassifier(**SLOWER, early_stopping=True, validation_fraction=0.5),
+    "regularised": ETFClassifier(
+        **{**NETWORK, "projector": MLP((8,), dropout=0.2, batch_norm=True)},
+        solver="sgd",
+    ),
+    "early": ETFClassifier(**{**NETWORK, "trainer": STOPPED}),
     "directions": ETFClassifier(**NETWORK, loss="dot_regression"),
     "module": ETFClassifier(
         **{**NETWORK, "projector": nn.Sequential(nn.Linear(P, 2), nn.BatchNorm1d(2))}
@@ -69,7 +74,8 @@ NETWORKS = {
 }
 DETERMINISTIC = {
     "lbfgs": ETFClassifier(
-        **{**NETWORK, "max_iter": 12}, solver="lbfgs", batch_norm=True
+        **{**UNTRAINED, "max_iter": 12, "projector": MLP((8,), batch_norm=True)},
+        solver="lbfgs",
     ),
     "penalised": ETFClassifier(**PENALISED),
     "penalised_directions": ETFClassifier(**PENALISED, loss="dot_regression"),
@@ -146,7 +152,7 @@ class Counter:
 
 def n_trials(model):
     """Return how many strengths a search has tried."""
-    columns = ("feature_scaling", "projector", "solver", "alpha")
+    columns = ("feature_scaling", "projector", "solver", "alpha", "prior_adjustment")
     return len(set(zip(*map(model.selection_results_.get, columns), strict=True)))
 
 
@@ -201,13 +207,13 @@ def test_looking_changes_nothing(estimator):
 
 @needs_callbacks
 def test_what_a_copy_learns_stays_there():
-    class Trainer(Counter):
+    class Student(Counter):
         def on_fit_task_end(self, estimator, context, *, fitted_estimator):
             fitted_estimator.partial_fit(X, Y[::-1])
 
     estimator = NETWORKS["regularised"]
     alone = clone(estimator).fit(X, Y)
-    trained = followed(estimator, Trainer())
+    trained = followed(estimator, Student())
     assert_array_equal(trained.predict_proba(NEW), alone.predict_proba(NEW))
 
 
@@ -215,17 +221,44 @@ def test_what_a_copy_learns_stays_there():
 @over(FOLLOWED)
 def test_copies_are_made_when_asked_for(estimator, monkeypatch):
     made = []
+    finish = Fitted.__post_init__
 
-    def counted(function):
-        return lambda *args: made.append(function) or function(*args)
+    def counted(self):
+        made.append(self)
+        return finish(self)
 
-    for name in ("export", "deepcopy"):
-        function = getattr(module_fitting, name)
-        monkeypatch.setattr(module_fitting, name, counted(function))
+    monkeypatch.setattr(Fitted, "__post_init__", counted)
     clone(estimator).fit(X, Y)
     alone = len(made)
     followed(estimator, Counter())
     assert len(made) == 2 * alone
+    model = followed(estimator, Recorder())
+    assert len(made) == 3 * alone + model.n_iter_
+
+
+@needs_callbacks
+def test_modules_are_copied_when_asked_for():
+    copies = []
+
+    class Watched(nn.Linear):
+        def __deepcopy__(self, memo):
+            copies.append(self)
+            copied = Watched(self.in_features, self.out_features)
+            copied.load_state_dict(self.state_dict())
+            return copied.to(self.weight.dtype)
+
+    module = Watched(P, 2)
+
+    def count(*callbacks):
+        copies.clear()
+        model = ETFClassifier(**{**NETWORK, "projector": module})
+        if callbacks:
+            model.set_callbacks(*callbacks)
+        model.fit(X, Y)
+        return len(copies)
+
+    assert count(Counter()) == count()
+    assert count(Recorder()) > count()
 
 
 @needs_callbacks
@@ -464,9 +497,10 @@ def test_verbose_prints_a_line_for_each_trial(capsys):
     lowest = min(model.selection_results_["log_loss"])
     assert len(lines) == n_trials(model)
     assert lines[0].startswith(
-        "[ETFClassifier] projector linear, feature scaling global, solver lbfgs, "
-        "alpha 0.01, held-out log-loss "
+        "[ETFClassifier] projector linear, feature scaling global, solver lbfgs_path, "
+        "alpha 0.01"
     )
+    assert all(", held-out log-loss " in line for line in lines)
     assert min(float(line.split()[-1]) for line in lines) == pytest.approx(
         lowest, abs=1e-6
     )

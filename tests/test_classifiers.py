@@ -32,7 +32,9 @@ from torch import nn
 
 from skcollapse import ETFClassifier
 from skcollapse.losses import CrossEntropy
+from skcollapse.projectors import MLP, Kernel, Linear
 from skcollapse.targets import simplex_etf
+from skcollapse.training import Trainer
 
 COUNTS = np.array([40, 16, 8, 5])
 K, P = len(COUNTS), 6
@@ -40,13 +42,18 @@ EXPLICIT = {"projector": "linear", "feature_scaling": "global", "alpha": 1e-2}
 # Converged: what is left is rounding.
 EXACT = {**EXPLICIT, "tol": 1e-10}
 NETWORK = {
-    "projector": "mlp",
-    "hidden_layer_sizes": (8,),
+    "projector": MLP((8,)),
     "feature_scaling": "standard",
-    "learning_rate_init": 0.05,
-    "batch_size": 32,
+    "trainer": Trainer(learning_rate_init=0.05, batch_size=32),
     "max_iter": 8,
 }
+
+
+def network(**trainer):
+    """Return the parameters of a network whose trainer differs in these."""
+    return {**NETWORK, "trainer": clone(NETWORK["trainer"]).set_params(**trainer)}
+
+
 AUTO = {"auto": {}, "linear": {"projector": "linear"}}
 CHEAP = {
     "explicit": EXPLICIT,
@@ -405,6 +412,11 @@ def test_nothing_is_searched_where_nothing_is_auto():
 def test_selected_candidates_are_those_with_weight(default):
     results = default.selection_results_
     assert set(results["projector"]) <= {"linear", "kernel"}
+    assert set(results["solver"]) <= {"lbfgs_path", "closed_form"}
+    adjusted = results["prior_adjustment"]
+    on_path = results["solver"] == "lbfgs_path"
+    assert set(adjusted[on_path]) == {"training", "afterwards"}
+    assert set(adjusted[~on_path]) == {"none"}
     assert_allclose(results["weight"].sum(), 1)
     kernels = results["weight"][results["projector"] == "kernel"] > 0
     assert bool(default.projection_.kernels) == kernels.any()
@@ -446,7 +458,7 @@ def test_a_row_for_each_class(parameters):
     rows = [np.flatnonzero(k == Y)[0] for k in range(K)]
     model = fit(X[rows], Y[rows], **parameters)
     assert np.isfinite(proba(model)).all()
-    if "projector" not in parameters or parameters["projector"] != "mlp":
+    if parameters is not NETWORK:
         assert_array_equal(model.predict(X[rows]), Y[rows])
 
 
@@ -681,7 +693,7 @@ class Identity(nn.Module):
 
 
 BAD_PARAMETERS = {
-    "target": ({"target": "simplex"}, "target must be one of 'etf', 'seli'"),
+    "target": ({"target": "simplex"}, "target must be one of 'etf'.*got 'simplex'"),
     "target_rows": ({"target": np.eye(3)}, "row for each of the 4 classes"),
     "target_shape": ({"target": np.ones(4)}, "must have the shape"),
     "target_nan": ({"target": np.full((4, 3), np.nan)}, "target must hold finite"),
@@ -695,37 +707,71 @@ BAD_PARAMETERS = {
     ),
     "n_components": ({"n_components": 2}, "n_components.* 3"),
     "n_components_0": ({"n_components": 0}, "n_components must be an integer"),
-    "loss": ({"loss": "hinge"}, "Unknown loss 'hinge'; choose one of"),
-    "solver": ({"solver": "newton"}, "solver must be one of 'auto'"),
-    "projector": ({"projector": "cubic"}, "projector must be one of 'auto'"),
+    "loss": ({"loss": "hinge"}, "loss.*'hinge'"),
+    "solver": ({"solver": "newton"}, "solver must be one of 'auto'.*got 'newton'"),
+    "projector": (
+        {"projector": "cubic"},
+        "projector must be one of 'auto'.*got 'cubic'",
+    ),
     "scaling": (
         {"feature_scaling": "robust"},
-        "feature_scaling must be one of 'auto'",
+        "feature_scaling must be one of 'auto'.*got 'robust'",
     ),
-    "alpha": ({"alpha": -1.0}, "alpha must be .* at least 0"),
-    "alpha_name": ({"alpha": "best"}, "alpha must be"),
-    "alpha_nan": ({"alpha": np.nan}, "alpha must be a finite number"),
-    "max_iter": ({"max_iter": 0}, "max_iter must be an integer, at least 1"),
-    "tol": ({"tol": -1e-3}, "tol must be"),
-    "batch_size": ({"solver": "adamw", "batch_size": 0}, "batch_size must be"),
-    "mixup": ({"mixup_alpha": -0.1}, "mixup_alpha must be"),
-    "validation": ({"validation_fraction": 0.0}, "validation_fraction must be"),
+    "alpha": ({"alpha": -1.0}, "alpha must be .* at least 0.*'auto'.*got -1.0"),
+    "alpha_name": ({"alpha": "best"}, "alpha must be .*got 'best'"),
+    "alpha_nan": ({"alpha": np.nan}, "alpha must be a finite number.*got nan"),
+    "max_iter": ({"max_iter": 0}, "max_iter must be an integer, at least 1.*got 0"),
+    "tol": ({"tol": -1e-3}, "tol must be.*got -0.001"),
+    "batch_size": (
+        {"solver": "adamw", "trainer": Trainer(batch_size=0)},
+        "batch_size must be.*got 0",
+    ),
+    "mixup": (
+        {"solver": "adamw", "trainer": Trainer(mixup_alpha=-0.1)},
+        "mixup_alpha must be.*got -0.1",
+    ),
+    "validation": (
+        {"solver": "adamw", "trainer": Trainer(validation_fraction=0.0)},
+        "validation_fraction must be.*got 0.0",
+    ),
     "device": ({"device": "abacus"}, "device='abacus' .* Use device='auto' or 'cpu'"),
     "kernel_adamw": (
         {"projector": "kernel", "solver": "adamw"},
-        "solver='adamw' cannot train projector='kernel'; choose one of 'lbfgs'",
+        "solver='adamw' cannot train .*kernel.* 'lbfgs'",
     ),
     "mlp_closed": (
         {"projector": "mlp", "solver": "closed_form"},
-        "solver='closed_form' cannot train projector='mlp'; choose one of 'adamw'",
+        "solver='closed_form' cannot train .*mlp.* 'adamw'",
+    ),
+    "mlp_path": (
+        {"projector": MLP(), "solver": "lbfgs_path"},
+        "solver='lbfgs_path' cannot train .*'adamw'",
     ),
     "class_weight": ({"class_weight": {0: -1.0}}, "class_weight must be positive"),
     "class_weight_name": ({"class_weight": "even"}, "class_weight"),
-    "momentum": ({"solver": "sgd", "momentum": 1.5}, "momentum"),
-    "schedule": ({"solver": "sgd", "learning_rate": "up"}, "learning_rate must be"),
-    "rate": ({"solver": "sgd", "learning_rate_init": 0.0}, "learning_rate_init"),
-    "dropout": ({"projector": "mlp", "dropout": 1.0}, "dropout must be"),
-    "layers": ({"projector": "mlp", "hidden_layer_sizes": (0,)}, "positive sizes"),
+    "momentum": (
+        {"solver": "sgd", "trainer": Trainer(momentum=1.5)},
+        "momentum must be.*got 1.5",
+    ),
+    "schedule": (
+        {"solver": "sgd", "trainer": Trainer(learning_rate="up")},
+        "learning_rate must be.*got 'up'",
+    ),
+    "rate": (
+        {"solver": "sgd", "trainer": Trainer(learning_rate_init=0.0)},
+        "learning_rate_init must be.*got 0.0",
+    ),
+    "dropout": ({"projector": MLP(dropout=1.0)}, "dropout must be.*got 1.0"),
+    "layers": ({"projector": MLP((0,))}, "hidden_layer_sizes must be.*got 0"),
+    "landmarks": (
+        {"projector": Kernel(n_landmarks=0)},
+        "n_landmarks must be.*'auto'.*got 0",
+    ),
+    "gamma": ({"projector": Kernel(gamma=0.0)}, "gamma must be.*'auto'.*got 0.0"),
+    "trainer_unused": (
+        {"trainer": Trainer(batch_size=8)},
+        "trainer=.* is for mini-batches",
+    ),
     "module": (
         {"projector": Identity(), "solver": "adamw"},
         "train|parameter|components",
@@ -826,8 +872,7 @@ DIVERGING = {
     "feature_scaling": None,
     "solver": "sgd",
     "loss": "squared",
-    "learning_rate_init": 1e6,
-    "momentum": 0.9,
+    "trainer": Trainer(learning_rate_init=1e6, momentum=0.9),
 }
 
 
@@ -837,7 +882,7 @@ def test_divergence_changes_nothing():
     model = ETFClassifier(**DIVERGING)
     with pytest.raises(ValueError, match="learning_rate_init"):
         model.fit(single, Y)
-    assert set(vars(model)) == set(model.get_params())
+    assert set(vars(model)) == set(model.get_params(deep=False))
     model = fit(**EXPLICIT)
     expected, state = proba(model), set(vars(model))
     model.set_params(**DIVERGING)
@@ -872,7 +917,7 @@ def test_interrupts_change_nothing(parameters, calls, monkeypatch):
     fresh = ETFClassifier(**parameters)
     with pytest.raises(KeyboardInterrupt):
         fresh.fit(X, Y)
-    assert set(vars(fresh)) == set(fresh.get_params())
+    assert set(vars(fresh)) == set(fresh.get_params(deep=False))
     count = 0
     with pytest.raises(KeyboardInterrupt):
         model.fit(X[:, :3], Y)
@@ -896,7 +941,7 @@ def test_a_module_of_the_users_own_is_copied(solver):
     model = fit(
         projector=module,
         solver=solver,
-        learning_rate_init=0.02,
+        trainer=None if solver == "lbfgs" else Trainer(learning_rate_init=0.02),
         max_iter=30,
         feature_scaling="standard",
     )
@@ -921,14 +966,10 @@ def test_networks_learn_digits(digits):
     model = fit(
         X,
         y,
-        projector="mlp",
-        hidden_layer_sizes=(64,),
+        projector=MLP((64,), dropout=0.1, residual=True),
         feature_scaling="global",
-        learning_rate_init=0.01,
+        trainer=Trainer(learning_rate_init=0.01, mixup_alpha=0.5),
         max_iter=15,
-        mixup_alpha=0.5,
-        dropout=0.1,
-        residual=True,
     )
     assert model.score(new, new_y) > 0.88
     assert model.n_iter_ == len(model.loss_curve_) <= 15
@@ -936,31 +977,28 @@ def test_networks_learn_digits(digits):
 
 
 def test_mixup_is_not_ignored():
-    parameters = {**NETWORK, "learning_rate": "constant"}
-    plain, mixed = fit(**parameters), fit(mixup_alpha=1.0, **parameters)
+    plain = fit(**network(learning_rate="constant"))
+    mixed = fit(**network(learning_rate="constant", mixup_alpha=1.0))
     assert not np.allclose(proba(plain), proba(mixed))
 
 
 def test_early_stopping_holds_rows_out():
-    model = fit(
-        **{**NETWORK, "max_iter": 40, "n_iter_no_change": 3, "early_stopping": True}
-    )
+    stopped = network(n_iter_no_change=3, early_stopping=True)
+    model = fit(**{**stopped, "max_iter": 40})
     assert len(model.validation_scores_) == len(model.loss_curve_)
     assert all(0 <= score <= 1 for score in model.validation_scores_)
     assert fit(**NETWORK).validation_scores_ is None
     rows = [np.flatnonzero(k == Y)[0] for k in range(K)]
     with pytest.raises(ValueError, match=r"early_stopping=True needs .* set it False"):
-        fit(X[rows], Y[rows], **{**NETWORK, "early_stopping": True})
+        fit(X[rows], Y[rows], **stopped)
 
 
 def test_partial_fit_learns_digits_in_parts(digits):
     X, y, new, new_y = digits
     model = ETFClassifier(
-        projector="mlp",
-        hidden_layer_sizes=(64,),
+        projector=MLP((64,)),
         feature_scaling="global",
-        learning_rate_init=0.005,
-        batch_size=50,
+        trainer=Trainer(learning_rate_init=0.005, batch_size=50),
         random_state=0,
     )
     scores = []
@@ -997,11 +1035,14 @@ def test_partial_fit_checks_labels(parameters):
 
 def test_partial_fit_is_there_where_it_can_be():
     assert hasattr(ETFClassifier(), "partial_fit")
-    assert hasattr(ETFClassifier(projector="mlp"), "partial_fit")
+    for projector in ("mlp", MLP((3,)), Linear(), nn.Linear(P, K - 1)):
+        assert hasattr(ETFClassifier(projector=projector), "partial_fit")
     for parameters in (
         {"solver": "closed_form"},
         {"solver": "lbfgs"},
+        {"solver": "lbfgs_path"},
         {"projector": "kernel"},
+        {"projector": Kernel(n_landmarks=5)},
     ):
         assert not hasattr(ETFClassifier(**parameters), "partial_fit")
         with pytest.raises(AttributeError, match="partial_fit"):
@@ -1010,7 +1051,7 @@ def test_partial_fit_is_there_where_it_can_be():
 
 def test_warm_start_goes_on():
     # One that starts anew would repeat the first fit's losses.
-    parameters = {**NETWORK, "learning_rate": "constant", "max_iter": 10}
+    parameters = {**network(learning_rate="constant"), "max_iter": 10}
     model = ETFClassifier(random_state=0, warm_start=True, **parameters).fit(X, Y)
     first = model.loss_curve_
     again = model.fit(X, Y).loss_curve_

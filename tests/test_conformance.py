@@ -8,24 +8,26 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skcollapse import ETFClassifier, HUGClassifier
 from skcollapse.losses import LOSSES
+from skcollapse.projectors import MLP
 from skcollapse.targets import TARGETS, simplex_etf
+from skcollapse.training import Trainer
 
 ESTIMATORS = [
     ETFClassifier(),
     ETFClassifier(solver="closed_form"),
-    ETFClassifier(solver="lbfgs", loss="dot_regression", projector="linear"),
+    ETFClassifier(solver="lbfgs_path", loss="dot_regression", projector="linear"),
     ETFClassifier(target="seli", projector="linear"),
-    ETFClassifier(projector="mlp", solver="lbfgs", hidden_layer_sizes=(16,)),
+    ETFClassifier(projector=MLP((16,)), solver="lbfgs"),
     HUGClassifier(),
 ]
 MORE_ESTIMATORS = [
-    ETFClassifier(solver="lbfgs", loss="dot_regression"),
+    ETFClassifier(solver="lbfgs_path", loss="dot_regression"),
     ETFClassifier(target="seli"),
     ETFClassifier(target="hyperspherical", assignment="identity", projector="linear"),
     HUGClassifier(solver="closed_form"),
     # The checks allow for a few epochs only.
-    HUGClassifier(proxy="learnable", learning_rate_init=0.1),
-    HUGClassifier(proxy="orthogonal", learning_rate_init=0.1),
+    HUGClassifier(proxy="learnable", trainer=Trainer(learning_rate_init=0.1)),
+    HUGClassifier(proxy="orthogonal", trainer=Trainer(learning_rate_init=0.1)),
 ]
 # Some checks fit networks to noise, which takes more iterations than the default.
 slow_convergence = pytest.mark.filterwarnings(
@@ -61,12 +63,12 @@ def blobs(seed, counts=COUNTS):
 @pytest.mark.parametrize(
     "solver",
     [
-        {"solver": "lbfgs"},
+        {"solver": "lbfgs_path"},
         {"alpha": 1e-3, "feature_scaling": "standard", "tol": 1e-2},
-        {"solver": "lbfgs", "projector": "kernel", "feature_scaling": "global"},
+        {"solver": "lbfgs_path", "projector": "kernel", "feature_scaling": "global"},
         {"solver": "closed_form", "projector": "linear"},
     ],
-    ids=["auto", "penalised", "kernel", "closed_form"],
+    ids=["path", "penalised", "kernel", "closed_form"],
 )
 # Rows that can be separated leave some losses of directions without a minimum.
 @pytest.mark.filterwarnings("ignore:L-BFGS stopped at max_iter")
@@ -98,8 +100,7 @@ def test_mini_batches_learn_every_loss(loss, solver):
         projector="linear",
         feature_scaling="standard",
         solver=solver,
-        learning_rate_init=0.05,
-        batch_size=16,
+        trainer=Trainer(learning_rate_init=0.05, batch_size=16),
         max_iter=30,
         random_state=0,
     )

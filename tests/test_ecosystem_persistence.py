@@ -16,34 +16,31 @@ from sklearn.utils import estimator_html_repr
 from skcollapse import ETFClassifier, HUGClassifier, NeuralCollapseScorer
 from skcollapse._utils.doc_link import DOCS_URL
 from skcollapse.extract import FeatureExtractor
+from skcollapse.fitting import Fitted
+from skcollapse.network import Network, Stored
+from skcollapse.projectors import MLP, KernelExpansion, LinearProjection, MLPProjection
+from skcollapse.training import Trainer
 
 X, Y = load_iris(return_X_y=True)
 FEW = {"max_iter": 3, "tol": 0, "random_state": 0}
-LINEAR = ["skcollapse.projectors.fitted.LinearProjection"]
-KERNEL = ["skcollapse.projectors.fitted.KernelExpansion", *LINEAR]
-NETWORK = [
-    "skcollapse.classifiers._network.Network",
-    "skcollapse.classifiers._stored.Stored",
-    "skcollapse.projectors.fitted_mlp.MLPProjection",
-]
+LINEAR = [Fitted, LinearProjection]
+KERNEL = [KernelExpansion, *LINEAR]
+NETWORK = [Fitted, Network, Stored, MLPProjection]
 # Everything fitted but modules of the user's own, and what a reader must trust.
 STORED = {
     "default": (ETFClassifier(random_state=0), KERNEL),
     "linear": (ETFClassifier(projector="linear", alpha=1e-2, random_state=0), LINEAR),
     "closed_form": (ETFClassifier(solver="closed_form", random_state=0), KERNEL),
     "batches": (ETFClassifier(projector="linear", solver="sgd", **FEW), NETWORK),
-    "mlp": (ETFClassifier(projector="mlp", hidden_layer_sizes=(6,), **FEW), NETWORK),
+    "mlp": (ETFClassifier(projector="mlp", **FEW), NETWORK),
     "everything": (
         ETFClassifier(
-            projector="mlp",
-            hidden_layer_sizes=(6, 5),
-            dropout=0.1,
-            residual=True,
-            batch_norm=True,
+            projector=MLP((6, 5), dropout=0.1, residual=True, batch_norm=True),
+            trainer=Trainer(mixup_alpha=0.1),
             warm_start=True,
             **FEW,
         ),
-        NETWORK,
+        [*NETWORK, MLP, Trainer],
     ),
     "hug": (HUGClassifier(random_state=0), KERNEL),
     "learnable": (HUGClassifier(proxy="learnable", **FEW), NETWORK),
@@ -72,8 +69,7 @@ def test_skops_stores_what_is_trusted(model, types, dtype):
     sio = pytest.importorskip("skops.io", reason="needs skops")
     model = clone(model).fit(X.astype(dtype), Y)
     data = sio.dumps(model)
-    owner = f"{type(model).__module__}.{type(model).__name__}"
-    trusted = sorted([owner, *types])
+    trusted = sorted(f"{t.__module__}.{t.__name__}" for t in (type(model), *types))
     assert sorted(sio.get_untrusted_types(data=data)) == trusted
     same_predictions(sio.loads(data, trusted=trusted), model)
     for left_out in trusted:
@@ -138,11 +134,9 @@ def test_skops_stores_pipelines_and_reports():
     )
     scorer = NeuralCollapseScorer().fit(X, Y)
     data = sio.dumps(scorer)
-    types = [
-        "skcollapse.scorer._estimator.NeuralCollapseScorer",
-        "skcollapse.scorer._report.CollapseReport",
-    ]
-    loaded = sio.loads(data, trusted=types)
+    types = (type(scorer), type(scorer.report_))
+    trusted = [f"{t.__module__}.{t.__name__}" for t in types]
+    loaded = sio.loads(data, trusted=trusted)
     assert_equal(loaded.report_.to_dict(), scorer.report_.to_dict())
 
 

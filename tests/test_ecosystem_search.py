@@ -24,6 +24,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skcollapse import ETFClassifier, HUGClassifier
+from skcollapse.projectors import MLP
+from skcollapse.training import Trainer
 
 COUNTS = np.array([60, 24, 12, 6])
 K, P = len(COUNTS), 5
@@ -82,10 +84,11 @@ def test_grids_over_everything_that_a_classifier_is_made_of():
         },
         {"projector": ["kernel"], "class_weight": [None, "balanced", {3: 5.0}]},
         {
-            "projector": ["mlp"],
-            "hidden_layer_sizes": [(4,), (8,)],
+            "projector": [MLP()],
+            "projector__hidden_layer_sizes": [(4,), (8,)],
             "max_iter": [3],
-            "learning_rate_init": [1e-4, 0.03],
+            "trainer": [Trainer()],
+            "trainer__learning_rate_init": [1e-4, 0.03],
         },
     ]
     search = GridSearchCV(

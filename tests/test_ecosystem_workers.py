@@ -1,8 +1,10 @@
 """Searches in parallel: equal results, no more threads than cores, turns on a GPU."""
 
 import os
+import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
@@ -15,9 +17,10 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_info
 
-from skcollapse import ETFClassifier, HUGClassifier, _device
-from skcollapse.classifiers import _base
-from skcollapse.extract import FeatureExtractor, _transformer
+from skcollapse import ETFClassifier, HUGClassifier
+from skcollapse._utils import devices
+from skcollapse.extract import FeatureExtractor
+from skcollapse.projectors import MLP
 
 X, Y = load_iris(return_X_y=True)
 X, Y = X[:110], Y[:110]
@@ -31,8 +34,8 @@ GRIDS = {
         {"feature_scaling": ["global", "standard"], "class_weight": [None, {2: 3.0}]},
     ),
     "mlp": (
-        ETFClassifier(projector="mlp", max_iter=3, random_state=0),
-        {"hidden_layer_sizes": [(4,), (8,)]},
+        ETFClassifier(projector=MLP(), max_iter=3, random_state=0),
+        {"projector__hidden_layer_sizes": [(4,), (8,)]},
     ),
 }
 
@@ -95,7 +98,7 @@ def test_workers_take_turns_on_a_gpu(backend, device, tmp_path):
     patience = 60 if device == "cpu" else 0.5
 
     def meets_another(name):
-        with pretended_gpu(), _device.exclusive_device(torch.device(device)):
+        with pretended_gpu(), devices.exclusive_device(torch.device(device)):
             (tmp_path / name).touch()
             deadline = time.monotonic() + patience
             while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
@@ -113,8 +116,11 @@ def test_workers_take_turns_on_a_gpu(backend, device, tmp_path):
 
 def test_only_workers_of_the_same_process_wait_for_each_other():
     def lock_file():
-        with pretended_gpu():
-            return _device._lock_file(torch.device("cuda"))
+        lock = mock.patch.object(devices, "FileLock", mock.MagicMock())
+        with pretended_gpu(), lock as made:
+            with devices.exclusive_device(torch.device("cuda")):
+                pass
+            return Path(made.call_args.args[0])
 
     here = lock_file()
     assert str(os.getpid()) in here.name
@@ -127,25 +133,27 @@ def test_only_workers_of_the_same_process_wait_for_each_other():
 
 def test_a_thread_does_not_wait_for_itself():
     cuda = torch.device("cuda")
-    with pretended_gpu(), _device.exclusive_device(cuda), _device.exclusive_device(cuda):
+    turn = devices.exclusive_device
+    with pretended_gpu(), turn(cuda), turn(cuda):
         pass
 
 
 def test_whatever_computes_on_a_device_takes_its_turn(monkeypatch):
-    devices = []
+    used = []
 
     @contextmanager
     def turn(device):
-        devices.append(device)
+        used.append(device)
         yield
 
-    monkeypatch.setattr(_base, "exclusive_device", turn)
-    monkeypatch.setattr(_transformer, "exclusive_device", turn)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("skcollapse.") and "exclusive_device" in vars(module):
+            monkeypatch.setattr(module, "exclusive_device", turn)
     model = ETFClassifier(projector="linear", solver="adamw", max_iter=2, device="cpu")
     model.fit(X, Y)
     model.partial_fit(X, Y)
     FeatureExtractor(torch.tanh, device="cpu").transform(X)
-    assert devices == [torch.device("cpu")] * 3
+    assert used == [torch.device("cpu")] * 3
     # NumPy predicts.
     model.predict_proba(X)
-    assert len(devices) == 3
+    assert len(used) == 3

@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skcollapse import ETFClassifier, HUGClassifier, NeuralCollapseScorer
 from skcollapse.extract import FeatureExtractor, extract_features, iter_features
+from skcollapse.projectors import MLP
 from skcollapse.training import Trainer
 
 pytestmark = [
@@ -31,6 +32,7 @@ def digits():
     [
         {},
         {"solver": "closed_form"},
+        {"solver": "lbfgs", "projector": "linear", "feature_scaling": "global"},
         {"alpha": 1e-2, "projector": "kernel", "feature_scaling": "global"},
         {"loss": "dot_regression", "projector": "linear"},
         {"target": "seli", "projector": "linear"},
@@ -71,8 +73,8 @@ def test_cuda_reproduces_bit_for_bit(digits):
 def test_workers_on_one_cuda_device_find_what_one_finds(digits):
     X, y, X_test = digits
     search = GridSearchCV(
-        ETFClassifier(projector="mlp", device="cuda", max_iter=3, random_state=0),
-        {"hidden_layer_sizes": [(16,), (32,)]},
+        ETFClassifier(projector=MLP(), device="cuda", max_iter=3, random_state=0),
+        {"projector__hidden_layer_sizes": [(16,), (32,)]},
         cv=2,
     )
     alone, side_by_side = (
@@ -168,7 +170,7 @@ def test_estimators_along_the_way_are_on_the_cpu(digits, proxy):
     model.set_callbacks(Recorder()).fit(X, y)
     assert len(seen) == 4
     for fitted, then in seen:
-        assert b"cuda:" not in pickle.dumps(fitted._network)
+        assert b"cuda:" not in pickle.dumps(fitted.set_callbacks())
         np.testing.assert_array_equal(fitted.predict_proba(X_test), then)
     np.testing.assert_allclose(seen[-2][1], model.predict_proba(X_test), atol=1e-5)
 
@@ -181,21 +183,21 @@ def convolutional():
         )
 
 
-def trained(X, y, **parameters):
+def trained(X, y, device, **trainer):
     return ETFClassifier(
         extractor=convolutional(),
         train_extractor=True,
         max_iter=3,
-        learning_rate_init=0.01,
+        trainer=Trainer(learning_rate_init=0.01, **trainer),
+        device=device,
         random_state=0,
-        **parameters,
     ).fit(X.reshape(-1, 1, 8, 8).astype(np.float32), y)
 
 
 def test_networks_train_on_cuda_as_on_the_cpu(digits):
     X, y, X_test = digits
     X_test = X_test.reshape(-1, 1, 8, 8).astype(np.float32)
-    on_cpu, on_cuda = (trained(X, y, device=device) for device in ("cpu", "cuda"))
+    on_cpu, on_cuda = (trained(X, y, device) for device in ("cpu", "cuda"))
     np.testing.assert_allclose(
         on_cuda.predict_proba(X_test), on_cpu.predict_proba(X_test), atol=0.01
     )
@@ -206,10 +208,11 @@ def test_networks_train_on_cuda_as_on_the_cpu(digits):
 def test_rows_that_are_sent_train_as_those_that_are_there(digits, monkeypatch):
     X, y, X_test = digits
     X_test = X_test.reshape(-1, 1, 8, 8).astype(np.float32)
-    trainer = Trainer(autocast="bfloat16", channels_last=True)
-    there = trained(X, y, device="cuda", trainer=trainer)
-    monkeypatch.setattr("skcollapse.training.row_source._RESIDENT_SHARE", 0.0)
-    sent = trained(X, y, device="cuda", trainer=trainer)
+    trainer = {"autocast": "bfloat16", "channels_last": True}
+    there = trained(X, y, "cuda", **trainer)
+    # A device without a byte left.
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (0, 0))
+    sent = trained(X, y, "cuda", **trainer)
     np.testing.assert_allclose(
         sent.predict_proba(X_test), there.predict_proba(X_test), atol=0.01
     )
@@ -218,10 +221,10 @@ def test_rows_that_are_sent_train_as_those_that_are_there(digits, monkeypatch):
 def test_checkpoints_of_cuda_go_on(digits, tmp_path):
     pytest.importorskip("safetensors")
     X, y, _ = digits
-    parameters = {
-        "device": "cuda",
+    trainer = {
         "checkpoint": tmp_path / "run.safetensors",
-        "trainer": Trainer(autocast="float16", ema_decay=0.9),
+        "autocast": "float16",
+        "ema_decay": 0.9,
     }
-    first, again = (trained(X, y, **parameters) for _ in range(2))
+    first, again = (trained(X, y, "cuda", **trainer) for _ in range(2))
     assert again.loss_curve_ == first.loss_curve_

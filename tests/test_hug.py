@@ -16,17 +16,16 @@ from torch import nn
 from skcollapse import ETFClassifier, HUGClassifier
 from skcollapse.losses import CrossEntropy, DotRegression, HypersphericalUniformityGap
 from skcollapse.measures import min_angle, uniformity
-from skcollapse.targets import ClassGeometry, class_similarity, hyperspherical_code
-from skcollapse.training.minibatch import MiniBatchOptions, train_minibatch
-from skcollapse.training.problem import Problem
-from skcollapse.training.proxies import PROXIES, ProjectorWithProxies
+from skcollapse.network import PROXIES
+from skcollapse.projectors import MLP
+from skcollapse.targets import class_similarity, hyperspherical_code
+from skcollapse.training import Trainer
 
 COUNTS = np.array([60, 24, 12, 8, 6])
 K, P = len(COUNTS), 6
 TRAINED = {
-    "learning_rate_init": 0.02,
+    "trainer": Trainer(learning_rate_init=0.02, batch_size=16),
     "max_iter": 40,
-    "batch_size": 16,
     "feature_scaling": "standard",
 }
 FIXED = {"projector": "linear", "feature_scaling": "standard"}
@@ -46,6 +45,11 @@ X, Y = blobs()
 NEW, NEW_Y = blobs(1, np.full(K, 20))
 
 
+def trainer(**parameters):
+    """Return a trainer that differs in these parameters."""
+    return clone(TRAINED["trainer"]).set_params(**parameters)
+
+
 def fit(X=X, y=Y, sample_weight=None, **parameters):
     given = FIXED if parameters.get("proxy", "fixed") == "fixed" else TRAINED
     model = HUGClassifier(
@@ -57,40 +61,27 @@ def fit(X=X, y=Y, sample_weight=None, **parameters):
 # --- unconstrained features ---------------------------------------------------------
 
 
-def train_free_features(loss, counts, vectors, proxies=None, max_iter=800):
+def train_free_features(classifier, counts):
     """Train a feature for each sample, which nothing constrains; return all and y."""
-    y = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    n_samples, n_components = len(y), vectors.shape[1]
-    torch.manual_seed(0)
-    free = nn.Linear(n_samples, n_components, bias=False).double()
-    nn.init.normal_(free.weight)
-    module = free
-    if proxies is not None:
-        start = torch.randn(len(counts), n_components, dtype=torch.float64)
-        proxies = PROXIES[proxies](start)
-        module = ProjectorWithProxies(free, proxies)
-    problem = Problem(
-        torch.eye(n_samples, dtype=torch.float64),
-        y,
-        None,
-        loss,
-        ClassGeometry(vectors, vectors),
-        proxies=proxies,
-    )
-    options = MiniBatchOptions(
+    y = np.repeat(np.arange(len(counts)), counts)
+    # A linear map of one-hot rows: every row is projected to where it likes.
+    X = np.eye(len(y))
+    classifier.set_params(
+        projector="linear",
+        feature_scaling=None,
+        assignment="identity",
+        solver="adamw",
         alpha=0.0,
-        batch_size=n_samples,
-        learning_rate="cosine",
-        learning_rate_init=0.2,
-        max_iter=max_iter,
-        n_iter_no_change=max_iter,
+        max_iter=800,
+        tol=0.0,
+        trainer=Trainer(
+            learning_rate_init=0.05, batch_size=len(y), n_iter_no_change=800
+        ),
+        random_state=0,
     )
-    generator = torch.Generator().manual_seed(0)
-    train_minibatch(module, problem, options, generator=generator)
-    with torch.no_grad():
-        features = nn.functional.normalize(free.weight.T).numpy()
-        vectors = vectors if proxies is None else proxies().numpy()
-    return features, vectors, y.numpy()
+    features = classifier.fit(X, y).transform(X)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    return features, classifier.target_, y
 
 
 @pytest.mark.parametrize(
@@ -100,8 +91,8 @@ def train_free_features(loss, counts, vectors, proxies=None, max_iter=800):
 def test_free_features_collapse_to_the_code(n_classes, n_components, proxy):
     counts = [12, 2, *range(3, n_classes + 1)]
     optimum = hyperspherical_code(n_classes, n_components, random_state=0)
-    loss = HypersphericalUniformityGap()
-    features, vectors, y = train_free_features(loss, counts, optimum, proxy)
+    model = HUGClassifier(proxy=proxy, n_components=n_components)
+    features, vectors, y = train_free_features(model, counts)
     expected = uniformity(optimum, s=1.0)
     means = np.array([features[y == k].mean(axis=0) for k in range(n_classes)])
     for found in (vectors, means):
@@ -111,11 +102,8 @@ def test_free_features_collapse_to_the_code(n_classes, n_components, proxy):
 
 @every_criterion
 def test_free_features_collapse_under_every_criterion(criterion):
-    optimum = hyperspherical_code(6, 3, criterion=criterion)
-    loss = HypersphericalUniformityGap(criterion)
-    features, vectors, y = train_free_features(
-        loss, [9, 2, 3, 4, 5, 6], optimum, "learnable"
-    )
+    model = HUGClassifier(criterion, proxy="learnable", n_components=3)
+    features, vectors, y = train_free_features(model, [9, 2, 3, 4, 5, 6])
     # The octahedron, under each of them.
     assert min_angle(vectors) == pytest.approx(90, abs=1)
     assert np.linalg.norm(features - vectors[y], axis=1).max() < 5e-3
@@ -131,8 +119,8 @@ def test_free_features_collapse_under_every_criterion(criterion):
     ],
 )
 def test_free_features_go_to_fixed_vectors(loss, cosine):
-    simplex = hyperspherical_code(5, 4, random_state=0)
-    features, _, y = train_free_features(loss, [12, 2, 3, 4, 5], simplex)
+    model = ETFClassifier("hyperspherical", loss=loss, n_components=4)
+    features, simplex, y = train_free_features(model, [12, 2, 3, 4, 5])
     assert ((features * simplex[y]).sum(axis=1) > cosine).all()
 
 
@@ -227,9 +215,7 @@ def test_copies_predict_the_same(proxy):
 
 @every_proxy
 def test_partial_fit_goes_on(proxy):
-    model = HUGClassifier(
-        proxy=proxy, random_state=0, **{**TRAINED, "learning_rate_init": 0.02}
-    )
+    model = HUGClassifier(proxy=proxy, random_state=0, **TRAINED)
     first = Y % 2 == 0  # two classes come later
     model.partial_fit(X[first], Y[first], classes=np.arange(K))
     assert_allclose(np.linalg.norm(model.target_, axis=1), 1)
@@ -245,8 +231,8 @@ def test_partial_fit_goes_on(proxy):
 
 @every_trained
 def test_warm_start_goes_on(proxy):
-    parameters = {"proxy": proxy, "warm_start": True, "learning_rate": "constant"}
-    model = fit(**parameters, max_iter=10)
+    parameters = {"proxy": proxy, "trainer": trainer(learning_rate="constant")}
+    model = fit(**parameters, warm_start=True, max_iter=10)
     first = model.loss_curve_
     assert model.fit(X, Y).loss_curve_[0] < first[0]
     # Other proxies start anew, on the projector as it is.
@@ -259,9 +245,8 @@ def test_warm_start_goes_on(proxy):
 
 @every_trained
 def test_early_stopping_judges_proxies_as_they_are(proxy):
-    model = fit(
-        proxy=proxy, n_components=4, early_stopping=True, validation_fraction=0.3
-    )
+    stopped = trainer(early_stopping=True, validation_fraction=0.3)
+    model = fit(proxy=proxy, n_components=4, trainer=stopped)
     best = max(model.validation_scores_)
     assert best > 0.8
     assert balanced_accuracy_score(NEW_Y, model.predict(NEW)) > 0.75
@@ -270,12 +255,11 @@ def test_early_stopping_judges_proxies_as_they_are(proxy):
 @every_trained
 def test_networks_and_modules_have_proxies(proxy):
     module = nn.Sequential(nn.Linear(P, 8), nn.Tanh(), nn.Linear(8, 4))
-    for projector in ("mlp", module):
+    for projector in (MLP((16,)), module):
         model = fit(
             proxy=proxy,
             n_components=4,
             projector=projector,
-            hidden_layer_sizes=(16,),
             max_iter=20,
         )
         assert balanced_accuracy_score(NEW_Y, model.predict(NEW)) > 0.75
@@ -292,10 +276,12 @@ def test_weights_are_repetitions(proxy):
     repeats = np.random.default_rng(0).integers(1, 4, len(Y))
     many = np.repeat(X, repeats, axis=0), np.repeat(Y, repeats)
     # One batch of all rows, and no folds that would differ.
-    parameters = {"proxy": proxy, "assignment": "identity", "batch_size": 10_000}
+    parameters = {"proxy": proxy, "assignment": "identity"}
     parameters["max_iter"] = 5  # rounding must not grow
     if proxy == "fixed":
         parameters["alpha"] = 0.1
+    else:
+        parameters["trainer"] = trainer(batch_size=10_000)
     weighted, copied = fit(X, Y, repeats, **parameters), fit(*many, **parameters)
     assert_allclose(weighted.target_, copied.target_, atol=1e-6)
     assert_allclose(weighted.transform(NEW), copied.transform(NEW), atol=1e-4)
@@ -380,19 +366,22 @@ def test_two_classes_have_a_circle(proxy):
 
 BAD_PARAMETERS = {
     "criterion": ({"criterion": "max"}, "criterion must be one of 'mhe'.* got 'max'"),
-    "s": ({"s": -1.0}, "s must be a finite number of at least 0; got -1"),
+    "s": ({"s": -1.0}, "s must be a finite number.* 0; got -1"),
     "proxy": ({"proxy": "free"}, "proxy must be one of 'fixed', .* got 'free'"),
-    "assignment": ({"assignment": "best"}, "assignment must be one of 'auto'"),
-    "inter": ({"inter_weight": -1}, "inter_weight must be"),
-    "intra": ({"intra_weight": np.nan}, "intra_weight must be"),
+    "assignment": (
+        {"assignment": "best"},
+        "assignment must be one of 'auto'.*got 'best'",
+    ),
+    "inter": ({"inter_weight": -1}, "inter_weight must be.*got -1"),
+    "intra": ({"intra_weight": np.nan}, "intra_weight must be.*got nan"),
     "n_components": ({"n_components": 0}, "n_components must be an integer"),
     "kernel": (
         {"proxy": "learnable", "projector": "kernel"},
-        "proxy='learnable' is trained on mini-batches, .* Choose 'linear'",
+        "projector='kernel' .*mini-batches.* Choose 'linear'.* proxy='fixed'",
     ),
     "solver": (
         {"proxy": "class_mean", "solver": "lbfgs"},
-        "solver='lbfgs' cannot train .* with proxy='class_mean'; choose one of 'adamw'",
+        "solver='lbfgs' cannot train .*proxies.*'adamw'",
     ),
 }
 
@@ -410,7 +399,8 @@ def test_bad_parameters_are_named(parameters, message):
 
 
 COLLAPSE = {"proxy": "class_mean", "inter_weight": 0.0, "max_iter": 200}
-COLLAPSE |= {"feature_scaling": None, "learning_rate_init": 0.1, "tol": 0.0}
+COLLAPSE |= {"feature_scaling": None, "tol": 0.0}
+COLLAPSE |= {"trainer": trainer(learning_rate_init=0.1)}
 
 
 def test_a_collapse_of_proxies_changes_nothing():
@@ -419,7 +409,7 @@ def test_a_collapse_of_proxies_changes_nothing():
     model = fit(proxy="class_mean")
     expected, state = model.predict_proba(NEW), set(vars(model))
     model.set_params(**COLLAPSE)
-    with pytest.raises(ValueError, match=r"coincide.* Lower intra_weight, which is 1"):
+    with pytest.raises(ValueError, match=r"coincide.* which is 0\.1,.* intra_weight=1"):
         model.fit(near, Y)
     assert set(vars(model)) == state
     assert_array_equal(model.predict_proba(NEW), expected)
@@ -427,7 +417,9 @@ def test_a_collapse_of_proxies_changes_nothing():
 
 @every_trained
 def test_a_loss_that_is_not_finite_changes_nothing(proxy):
-    model = HUGClassifier(proxy=proxy, learning_rate_init=1e30, n_components=2)
-    with pytest.raises(ValueError, match=r"lower learning_rate_init, which is 1e\+30"):
+    model = HUGClassifier(
+        proxy=proxy, trainer=Trainer(learning_rate_init=1e30), n_components=2
+    )
+    with pytest.raises(ValueError, match=r"lower learning_rate_init .*which is 1e\+30"):
         model.fit(X.astype(np.float32), Y)
-    assert set(vars(model)) == set(model.get_params())
+    assert set(vars(model)) == set(model.get_params(deep=False))

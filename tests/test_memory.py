@@ -13,7 +13,7 @@ from torch.utils.data import TensorDataset
 
 from skcollapse import ETFClassifier, HUGClassifier
 from skcollapse.extract import FeatureExtractor
-from skcollapse.training import recipe
+from skcollapse.projectors import Kernel
 
 X, y = (part[:110] for part in load_iris(return_X_y=True))
 GRID = {"loss": ["logit_adjusted", "cross_entropy"], "alpha": [1e-3]}
@@ -27,19 +27,6 @@ def entries(folder):
     return len(list(folder.rglob("output.pkl")))
 
 
-@pytest.fixture
-def fits(monkeypatch):
-    """Return a list that grows with every kernel that is fitted."""
-    fitted, fit = [], recipe.fit_feature_map
-
-    def counting(*arguments, kernel, **others):
-        fitted.extend([None] * kernel)
-        return fit(*arguments, kernel=kernel, **others)
-
-    monkeypatch.setattr(recipe, "fit_feature_map", counting)
-    return fitted
-
-
 @pytest.mark.parametrize("solver", ["auto", "closed_form"])
 def test_same_to_the_bit(tmp_path, solver):
     without = fitted(None, solver=solver)
@@ -50,13 +37,13 @@ def test_same_to_the_bit(tmp_path, solver):
         )
 
 
-def test_candidates_share(tmp_path, fits):
+def test_candidates_share(tmp_path):
     fitted(str(tmp_path))
-    first = len(fits)
+    first = entries(tmp_path)
     assert first > 0
     fitted(str(tmp_path), loss="cross_entropy", alpha=1e-3)
     fitted(Memory(str(tmp_path), verbose=0), alpha=1e-2)
-    assert len(fits) == first
+    assert entries(tmp_path) == first
 
 
 @pytest.mark.parametrize(
@@ -66,14 +53,16 @@ def test_candidates_share(tmp_path, fits):
         {"y": np.where(np.arange(len(y)) == 0, 1, y)},
         {"class_weight": {0: 1, 1: 1, 2: 2}},
         {"feature_scaling": None},
+        {"projector": Kernel(n_landmarks=7)},
+        {"projector": Kernel(gamma=0.3)},
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_other_rows_share_nothing(tmp_path, change, fits):
+def test_other_rows_and_kernels_share_nothing(tmp_path, change):
     fitted(str(tmp_path))
-    first = len(fits)
+    first = entries(tmp_path)
     within = fitted(str(tmp_path), **change)
-    assert len(fits) > first
+    assert entries(tmp_path) > first
     without = fitted(None, **change)
     np.testing.assert_array_equal(within.predict_proba(X), without.predict_proba(X))
 

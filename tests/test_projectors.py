@@ -10,12 +10,15 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import StandardScaler
 
+from skcollapse.linear import RidgeRegression, discriminant_map
 from skcollapse.moments import ClassMoments
-from skcollapse.projectors import LinearProjection, fit_feature_map
-from skcollapse.projectors.closed_form import RidgeRegression, discriminant_map
-from skcollapse.projectors.fitted import rbf
-from skcollapse.projectors.kernel import draw_landmarks, fit_nystroem
-from skcollapse.projectors.scaling import fit_scaling
+from skcollapse.projectors import (
+    Kernel,
+    KernelExpansion,
+    LinearProjection,
+    fit_feature_map,
+    fit_scaling,
+)
 from skcollapse.targets import seli, simplex_etf
 
 K, P = 4, 5
@@ -103,12 +106,28 @@ def test_scaling_in_float32_survives_a_large_offset():
 # --- the kernel --------------------------------------------------------------------
 
 
-def test_rbf_is_that_of_scikit_learn():
+def kernel_of(X, y, seed=0, **parameters):
+    """Fit a kernel to rows; return it and the rows that are its landmarks."""
+    weight = np.full(len(y), 1 / len(y))
+    features = fit_feature_map(
+        X, y, weight, scaling="standard", kernel=Kernel(**parameters), seed=seed
+    )
+    scaled = (X - features.center) / features.scale
+    distances = abs(features.kernel.landmarks[:, None] - scaled).sum(axis=-1)
+    assert_allclose(distances.min(axis=1), 0, atol=1e-9)
+    return features.kernel, distances.argmin(axis=1)
+
+
+def test_bumps_are_the_kernel_of_scikit_learn():
     rng = np.random.default_rng(0)
     rows, landmarks = rng.normal(size=(6, 3)), rng.normal(size=(4, 3))
-    assert_allclose(rbf(rows, landmarks, 0.7), rbf_kernel(rows, landmarks, 0.7))
+    bumps = KernelExpansion(np.zeros(3), np.ones(3), landmarks, 0.7, np.eye(4))
+    assert_allclose(bumps(rows), rbf_kernel(rows, landmarks, 0.7))
     far = 1e4 + rows.astype(np.float32)
-    assert rbf(far, far, 1.0).max() <= 1
+    zeros, ones, each = (
+        a.astype(np.float32) for a in (0 * far[0], 1 + 0 * far[0], np.eye(6))
+    )
+    assert KernelExpansion(zeros, ones, far, 1.0, each)(far).max() <= 1
 
 
 def test_inner_products_of_landmarks_are_their_kernel():
@@ -116,8 +135,8 @@ def test_inner_products_of_landmarks_are_their_kernel():
     weight = np.full(len(y), 1 / len(y))
     center, scale = fit_scaling(X, weight, "standard")
     scaled = (X - center) / scale
-    landmarks = scaled[::5]
-    block = fit_nystroem(scaled, weight, landmarks)
+    block, drawn = kernel_of(X, y)
+    landmarks = scaled[drawn]
     features = block(landmarks) + block.mean
     gram = features @ features.T
     kernel = rbf_kernel(landmarks, gamma=block.gamma)
@@ -131,7 +150,7 @@ def test_inner_products_of_landmarks_are_their_kernel():
 def test_kernel_features_are_centred_and_as_large_as_the_rows():
     X, y = blobs()
     weight = balanced(y)
-    features = fit_feature_map(X, y, weight, scaling="global", kernel=True, seed=0)
+    features = fit_feature_map(X, y, weight, scaling="global", kernel=Kernel(), seed=0)
     both = features(X)
     linear, kernel = both[:, :P], both[:, P:]
     assert_allclose(weight @ both, 0, atol=1e-10)
@@ -141,34 +160,44 @@ def test_kernel_features_are_centred_and_as_large_as_the_rows():
 
 def test_landmarks_do_not_depend_on_order_or_repetition():
     X, y = blobs()
-    drawn = X[draw_landmarks(X, y, 3)]
+    drawn = X[kernel_of(X, y, 3)[1]]
     assert len(drawn) == len(X) // 5
     order = np.random.default_rng(0).permutation(len(X))
-    assert_array_equal(X[order][draw_landmarks(X[order], y[order], 3)], drawn)
+    assert_array_equal(X[order][kernel_of(X[order], y[order], 3)[1]], drawn)
     twice, twice_y = np.repeat(X, 2, axis=0), np.repeat(y, 2)
-    assert_array_equal(twice[draw_landmarks(twice, twice_y, 3)], drawn)
-    assert not np.array_equal(X[draw_landmarks(X, y, 4)], drawn)
+    assert_array_equal(twice[kernel_of(twice, twice_y, 3)[1]], drawn)
+    assert not np.array_equal(X[kernel_of(X, y, 4)[1]], drawn)
+
+
+def test_number_of_landmarks_and_width_of_the_kernel_are_parameters():
+    X, y = blobs()
+    block, drawn = kernel_of(X, y, n_landmarks=9, gamma=0.25)
+    assert block.gamma == 0.25
+    assert len(drawn) == 9
+    auto, all_rows = kernel_of(X, y, n_landmarks=10_000)
+    assert_array_equal(np.sort(all_rows), np.arange(len(X)))
+    assert auto.gamma == pytest.approx(kernel_of(X, y)[0].gamma)
 
 
 def test_landmarks_come_from_all_classes_alike():
     X, y = blobs()
-    drawn = np.bincount(y[draw_landmarks(X, y, 0)], minlength=K)
+    drawn = np.bincount(y[kernel_of(X, y)[1]], minlength=K)
     assert drawn.max() - drawn.min() <= 1
 
 
 def test_a_handful_of_rows_has_a_landmark():
     X, y = blobs(counts=np.array([1, 1]))
-    assert len(draw_landmarks(X, y, 0)) == 1
     features = fit_feature_map(
-        X, y, np.array([0.5, 0.5]), scaling="global", kernel=True, seed=0
+        X, y, np.array([0.5, 0.5]), scaling="global", kernel=Kernel(), seed=0
     )
+    assert len(features.kernel.landmarks) == 1
     assert np.isfinite(features(X)).all()
 
 
 # --- feature maps ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kernel", [False, True])
+@pytest.mark.parametrize("kernel", [None, Kernel()])
 @pytest.mark.parametrize("scaling", ["global", "standard", None])
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(np.float64, 1e-10), (np.float32, 1e-3)]
@@ -205,7 +234,7 @@ def test_pulled_back_maps_are_maps_of_the_features(kernel, scaling, dtype, toler
 def test_features_do_not_write_to_the_rows():
     X, y = blobs()
     X.setflags(write=False)
-    features = fit_feature_map(X, y, balanced(y), scaling=None, kernel=True, seed=0)
+    features = fit_feature_map(X, y, balanced(y), scaling=None, kernel=Kernel(), seed=0)
     assert features(X).base is not X
 
 

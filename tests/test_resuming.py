@@ -1,5 +1,9 @@
 """Fits that are interrupted go on to the same bits."""
 
+import contextlib
+import io
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +18,8 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from skcollapse import ETFClassifier, HUGClassifier
-from skcollapse.classifiers._base import ProjectionClassifier
+from skcollapse.projectors import MLP
 from skcollapse.training import RandomCropFlip, Trainer
-from skcollapse._utils.tensor_files import read_checkpoint
 
 pytest.importorskip("safetensors")
 
@@ -40,21 +43,25 @@ X, Y = (X[:150] / 16).astype(np.float32).reshape(-1, 1, 8, 8), Y[:150]
 PLAIN = {
     "extractor": network(),
     "train_extractor": True,
-    "batch_size": 40,
     "max_iter": EPOCHS,
-    "learning_rate_init": 0.01,
     "random_state": 0,
 }
+
+
+def trainer(**parameters):
+    return Trainer(batch_size=40, learning_rate_init=0.01, **parameters)
+
+
 FITS = {
-    "plain": ETFClassifier(**PLAIN),
+    "plain": ETFClassifier(**PLAIN, trainer=trainer()),
     "everything": ETFClassifier(
         **PLAIN,
         solver="sgd",
-        mixup_alpha=0.5,
-        early_stopping=True,
         class_weight="balanced",
-        augment=RandomCropFlip(padding=1),
-        trainer=Trainer(
+        trainer=trainer(
+            mixup_alpha=0.5,
+            early_stopping=True,
+            augment=RandomCropFlip(padding=1),
             ema_decay=0.8,
             warmup_epochs=1,
             freeze_epochs=1,
@@ -67,13 +74,17 @@ FITS = {
     ),
     "scaled": ETFClassifier(
         **PLAIN,
-        learning_rate="multi_step",
-        trainer=Trainer(autocast="float16", milestones=(2, 4), cutmix_alpha=1.0),
+        trainer=trainer(
+            learning_rate="multi_step",
+            milestones=(2, 4),
+            autocast="float16",
+            cutmix_alpha=1.0,
+        ),
     ),
-    "one_cycle": ETFClassifier(**PLAIN, learning_rate="one_cycle"),
-    "proxies": HUGClassifier(**PLAIN, proxy="orthogonal"),
+    "one_cycle": ETFClassifier(**PLAIN, trainer=trainer(learning_rate="one_cycle")),
+    "proxies": HUGClassifier(**PLAIN, trainer=trainer(), proxy="orthogonal"),
     "perceptron": ETFClassifier(
-        projector="mlp", hidden_layer_sizes=(8,), max_iter=EPOCHS, random_state=0
+        projector=MLP((8,)), max_iter=EPOCHS, trainer=Trainer(), random_state=0
     ),
 }
 every_fit = pytest.mark.parametrize("name", FITS)
@@ -83,19 +94,31 @@ def rows(name):
     return (X if FITS[name].extractor is not None else X.reshape(len(X), -1)), Y
 
 
-def interrupt(model, data, monkeypatch, epochs):
-    """Fit a model, and interrupt it when so many epochs are over and another nearly."""
-    seen = []
+class Lines(io.StringIO):
+    """Standard output that remembers iterations, and interrupts after so many."""
 
-    def say(estimator, step):
-        seen.append(step)
-        if len(seen) > epochs:
+    def __init__(self, most=10**9):
+        super().__init__()
+        self.iterations, self.most = [], most
+
+    def write(self, text):
+        self.iterations += map(int, re.findall(r"iteration (\d+)", text))
+        if len(self.iterations) > self.most:
             raise KeyboardInterrupt
+        return super().write(text)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(ProjectionClassifier, "_say", say)
-        with pytest.raises(KeyboardInterrupt):
-            model.fit(*data)
+
+def fit_aloud(model, data, most=10**9):
+    """Fit a model; return the iterations that it has told of."""
+    with contextlib.redirect_stdout(Lines(most)) as lines:
+        model.set_params(verbose=True).fit(*data)
+    return lines.iterations
+
+
+def interrupt(model, data, epochs):
+    """Fit a model, and interrupt it when so many epochs are over and another nearly."""
+    with pytest.raises(KeyboardInterrupt):
+        fit_aloud(model, data, epochs)
     assert not hasattr(model, "classes_")
 
 
@@ -111,33 +134,30 @@ def assert_same_fit(first, second, X):
 
 @every_fit
 @pytest.mark.parametrize("epochs", [1, 3])
-def test_an_interrupted_fit_goes_on_to_the_same(name, epochs, tmp_path, monkeypatch):
+def test_an_interrupted_fit_goes_on_to_the_same(name, epochs, tmp_path):
     X, y = rows(name)
     whole = clone(FITS[name]).fit(X, y)
     path = tmp_path / "run.safetensors"
-    model = clone(FITS[name]).set_params(checkpoint=path)
-    interrupt(model, (X, y), monkeypatch, epochs)
-    seen = []
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            ProjectionClassifier, "_say", lambda _, step: seen.append(step.n_iter)
-        )
-        model.fit(X, y)
+    model = clone(FITS[name]).set_params(trainer__checkpoint=path)
+    interrupt(model, (X, y), epochs)
     # What is interrupted while it is told of is not left yet.
-    assert seen == list(range(epochs + 1, len(whole.loss_curve_) + 1))
+    epochs_left = list(range(epochs + 1, len(whole.loss_curve_) + 1))
+    assert fit_aloud(model, (X, y)) == epochs_left
     assert_same_fit(model, whole, X)
     # A fit that is over is there at once.
-    seen.clear()
-    assert_same_fit(model.fit(X, y), whole, X)
-    assert not seen
+    assert fit_aloud(model, (X, y)) == []
+    assert_same_fit(model, whole, X)
 
 
-def test_checkpoints_are_left_now_and_then(tmp_path, monkeypatch):
-    path = tmp_path / "run.safetensors"
-    model = clone(FITS["plain"]).set_params(checkpoint=path)
-    model.set_params(trainer=Trainer(checkpoint_every=2))
-    interrupt(model, (X, Y), monkeypatch, 4)
-    assert len(read_checkpoint(path).meta["loss_curve"]) == 4
+def test_checkpoints_are_left_now_and_then(tmp_path):
+    path = tmp_path / "runs" / "run.safetensors"
+    path.parent.mkdir()
+    model = clone(FITS["plain"]).set_params(trainer__checkpoint=path)
+    model.set_params(trainer__checkpoint_every=2)
+    interrupt(model, (X, Y), 4)
+    shutil.copytree(path.parent, tmp_path / "copy")
+    copy = clone(model).set_params(trainer__checkpoint=tmp_path / "copy" / path.name)
+    assert fit_aloud(copy, (X, Y)) == [5]
     path.unlink()
     with pytest.warns(UserWarning, match="is not there"):
         model.fit(X, Y)
@@ -145,10 +165,10 @@ def test_checkpoints_are_left_now_and_then(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("cut", [0, 10, 0.5, -1])
-def test_a_truncated_checkpoint_gives_way_to_the_one_before(cut, tmp_path, monkeypatch):
+def test_a_truncated_checkpoint_gives_way_to_the_one_before(cut, tmp_path):
     path = tmp_path / "run.safetensors"
-    model = clone(FITS["plain"]).set_params(checkpoint=path)
-    interrupt(model, (X, Y), monkeypatch, 3)
+    model = clone(FITS["plain"]).set_params(trainer__checkpoint=path)
+    interrupt(model, (X, Y), 3)
     content = path.read_bytes()
     path.write_bytes(content[: int(cut * len(content)) if cut == 0.5 else cut])
     with pytest.warns(UserWarning, match="is damaged"):
@@ -160,17 +180,19 @@ def test_a_truncated_checkpoint_gives_way_to_the_one_before(cut, tmp_path, monke
     ("change", "message"),
     [
         ({"alpha": 0.1}, "alpha"),
-        ({"trainer": Trainer(clip_norm=1.0)}, "trainer__"),
+        ({"trainer__clip_norm": 1.0}, "trainer__"),
         ({"random_state": 1}, "random_state"),
         ({"max_iter": 9}, "max_iter"),
         ({"extractor": nn.Flatten()}, "network"),
-        ({"augment": RandomCropFlip()}, "augment"),
+        ({"trainer__augment": RandomCropFlip()}, "augment"),
+        ({"projector": MLP((4,))}, "projector"),
         ({"target": np.eye(10)}, "target"),
     ],
     ids=str,
 )
 def test_other_parameters_are_another_fit(change, message, tmp_path):
-    model = clone(FITS["plain"]).set_params(checkpoint=tmp_path / "run.safetensors")
+    path = tmp_path / "run.safetensors"
+    model = clone(FITS["plain"]).set_params(trainer__checkpoint=path)
     model.set_params(max_iter=1).fit(X, Y)
     with pytest.raises(ValueError, match=f"left by a fit with other .*{message}"):
         clone(model).set_params(**change).fit(X, Y)
@@ -180,7 +202,8 @@ def test_other_parameters_are_another_fit(change, message, tmp_path):
 
 def test_other_rows_are_another_fit(tmp_path):
     path = str(tmp_path / "run.safetensors")
-    model = clone(FITS["plain"]).set_params(checkpoint=path, max_iter=1).fit(X, Y)
+    model = clone(FITS["plain"]).set_params(trainer__checkpoint=path, max_iter=1)
+    model.fit(X, Y)
     for other, message in (
         ((X + 1, Y), "X"),
         ((X[1:], Y[1:]), "X, y"),
@@ -196,8 +219,9 @@ SCRIPT = """
     import torch
     from tests.test_resuming import FITS, X, Y
     torch.set_num_threads(1)
-    model = FITS["everything"].set_params(checkpoint=sys.argv[1], max_iter=400)
-    model.set_params(n_iter_no_change=400, verbose=True).fit(X, Y)
+    model = FITS["everything"].set_params(max_iter=400, verbose=True)
+    model.set_params(trainer__n_iter_no_change=400, trainer__checkpoint=sys.argv[1])
+    model.fit(X, Y)
 """
 
 
@@ -213,7 +237,8 @@ def test_a_killed_fit_goes_on_to_the_same(tmp_path):
             assert b"iteration" in process.stdout.readline()
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    parameters = {"max_iter": 400, "n_iter_no_change": 400}
+    parameters = {"max_iter": 400, "trainer__n_iter_no_change": 400}
     model = clone(FITS["everything"]).set_params(**parameters)
     whole = clone(model).fit(X, Y)
-    assert_same_fit(model.set_params(checkpoint=path).fit(X, Y), whole, X)
+    model.set_params(trainer__checkpoint=str(path))
+    assert_same_fit(model.fit(X, Y), whole, X)

@@ -14,25 +14,40 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import log_loss as sklearn_log_loss
 from sklearn.model_selection import GroupKFold, StratifiedKFold
 
-from skcollapse.losses import CrossEntropy, SquaredError
-from skcollapse.targets import ClassGeometry, simplex_etf
-from skcollapse.training.averaging import STEPS, greedy_average
-from skcollapse.training.calibration import (
+from skcollapse.fitting import (
     EXCLUDED,
+    FitContext,
+    NullProgress,
+    TrainingData,
+    class_aware_subsample,
     fit_inverse_temperature,
+    hold_out,
     log_loss,
+    make_splits,
 )
-from skcollapse.training.candidates import Candidate, Family
-from skcollapse.training.held_out import FoldLogits, HoldOutLogits, LeaveOneOutLogits
-from skcollapse.training.linear import ClosedForm, EarlyStoppedPath, Penalised
-from skcollapse.training.recipe import Recipe
-from skcollapse.training.rows import Rows
-from skcollapse.training.selection import select
-from skcollapse.training.splits import class_aware_subsample, make_splits
+from skcollapse.linear import (
+    LBFGS,
+    ClosedForm,
+    FeatureSpec,
+    FoldLogits,
+    HoldOutLogits,
+    LBFGSPath,
+    LeaveOneOutLogits,
+    LinearSpec,
+    Strength,
+    greedy_average,
+    prepare,
+    select,
+)
+from skcollapse.losses import CrossEntropy, SquaredError
+from skcollapse.projectors import Kernel, Linear
+from skcollapse.targets import ClassGeometry, simplex_etf
 
 K, P = 3, 4
-LINEAR = Family("standard", "linear")
-KERNEL = Family("global", "kernel")
+LINEAR = FeatureSpec("standard", Linear())
+KERNEL = FeatureSpec("global", Kernel())
+PATH, PENALISED, CLOSED_FORM = LBFGSPath(), LBFGS(), ClosedForm()
+STEPS = 10
 
 
 def logits_of(seed, c=6, n=40, signal=2.0, dtype=torch.float64):
@@ -54,19 +69,38 @@ def rows_of(counts=(20, 12, 7), seed=0, weight=None):
     y = rng.permutation(np.repeat(np.arange(len(counts)), counts))
     X = rng.normal(size=(len(counts), P))[y] * 2 + rng.normal(size=(len(y), P))
     weight = np.ones(len(y)) if weight is None else weight
-    return Rows(X, y, weight, np.ones(len(counts)))
+    return TrainingData(X, y, weight, np.ones(len(counts)))
 
 
-def recipe_of(loss=None, n_classes=K):
+def spec_of(loss=None, n_classes=K):
     etf = simplex_etf(n_classes, random_state=0)
-    return Recipe(
+    return LinearSpec(
         loss=loss or CrossEntropy(logit_adjustment=1.0),
         target=ClassGeometry(etf, etf),
+        features=(LINEAR, KERNEL),
+        solvers=(PATH,),
+        alpha=None,
+        cv=None,
         max_iter=200,
         tol=1e-3,
-        device=torch.device("cpu"),
         seed=0,
         memory=Memory(None),
+    )
+
+
+def context():
+    return FitContext(torch.device("cpu"), np.random.RandomState(0))
+
+
+def projection_of(rows, spec, features, solver, strength):
+    """Return the projection of the last candidate that a solver leads to."""
+    problem = prepare(rows, features, spec, context())
+    return problem.projection([(1.0, problem.solve(solver, strength).maps[-1])])
+
+
+def selected(held_out, families, strengths, average):
+    return select(
+        held_out, families, strengths, average=average, progress=NullProgress()
     )
 
 
@@ -208,6 +242,25 @@ def test_groups_stay_together(cv):
         assert len(train) + len(held) == len(y)
 
 
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("size", [1, 3, 10, 20])
+def test_as_many_groups_as_there_are_serve_early_stopping(size, fraction):
+    y = np.arange(60) % 3
+    groups = np.arange(60) // size
+    train, held = hold_out(y, fraction, groups, np.random.RandomState(0))
+    assert not set(groups[train]) & set(groups[held])
+    assert_array_equal(np.sort(np.r_[train, held]), np.arange(60))
+    assert 0 < len(held) <= max(60 * fraction, size) + size
+
+
+def test_rare_classes_in_groups_are_no_error_and_no_warning():
+    y = np.repeat([0, 1, 2], [20, 4, 1])
+    train, held = hold_out(y, 0.1, np.arange(25) // 2, np.random.RandomState(0))
+    assert len(train) + len(held) == 25
+    alone = hold_out(np.arange(4), 0.1, np.arange(4), np.random.RandomState(0))
+    assert list(map(len, alone)) == [4, 0]
+
+
 def test_given_splits_are_taken_as_they_are():
     y = rows_of().y
     given_splits = [(np.arange(5, 39), np.arange(5))]
@@ -242,8 +295,8 @@ def test_weights_of_rows():
     rows = rows_of(weight=weight)
     assert_allclose(np.bincount(rows.y, rows.balanced_weight), 1 / K)
     assert_allclose(rows.class_counts, np.bincount(rows.y, weight))
-    assert_allclose(rows.cost, weight)
-    dear = replace(rows, class_cost=np.array([1.0, 1.0, 2.0]))
+    assert_allclose(rows.row_cost, weight)
+    dear = replace(rows, class_weight=np.array([1.0, 1.0, 2.0]))
     assert_allclose(np.bincount(rows.y, dear.balanced_weight), [0.25, 0.25, 0.5])
     assert_allclose(dear.class_counts, rows.class_counts)
 
@@ -252,9 +305,9 @@ def test_rows_of_weight_zero_do_not_count():
     weight = np.ones(39)
     weight[::3] = 0
     rows = rows_of(weight=weight)
-    assert len(rows.counted()) == 26
+    assert len(rows.drop_zero_weight()) == 26
     kept = rows_of()
-    assert kept.counted() is kept
+    assert kept.drop_zero_weight() is kept
 
 
 # --- held-out logits ---------------------------------------------------------------
@@ -275,20 +328,18 @@ def test_classes_in_few_groups_are_divided_by_rows(cv):
 
 
 @pytest.mark.parametrize("family", [LINEAR, KERNEL])
-@pytest.mark.parametrize("solver", [EarlyStoppedPath, Penalised, ClosedForm])
+@pytest.mark.parametrize("solver", [PATH, PENALISED, CLOSED_FORM])
 def test_logits_of_folds_are_those_of_fits_to_the_other_rows(solver, family):
-    loss = SquaredError(weighting="class") if solver is ClosedForm else None
-    recipe, rows = recipe_of(loss), rows_of()
+    spec, rows, strength = spec_of(solver.loss), rows_of(), Strength(1e-2)
     splits = make_splits(rows.y, None, None)
-    held_out = FoldLogits(recipe, rows, splits)
-    logits = held_out.of_family(family)(solver, 1e-2)
+    held_out = FoldLogits(rows, spec, context(), splits)
+    logits = held_out.logits_of(family)(solver, strength)
     assert_array_equal(held_out.y, rows.y[np.concatenate([s[1] for s in splits])])
     assert_allclose(held_out.weight.sum(), 1)
     first = 0
     for train, held in splits:
-        share = {Candidate(family, solver, 1e-2): 1.0}
-        projection, _ = recipe.fit(rows.take(train), share, {})
-        scores = projection(rows.X[held]) @ recipe.target.classifier.T
+        projection = projection_of(rows.take(train), spec, family, solver, strength)
+        scores = projection(rows.X[held]) @ spec.target.classifier.T
         assert_allclose(logits[-1, first : first + len(held)], scores, atol=1e-8)
         first += len(held)
 
@@ -297,9 +348,9 @@ def test_held_out_rows_of_classes_that_training_lacks_are_left_out():
     rows = rows_of()
     held = np.r_[np.flatnonzero(rows.y == 2), np.flatnonzero(rows.y == 0)[:5]]
     train = np.setdiff1d(np.arange(len(rows)), held)
-    held_out = FoldLogits(recipe_of(), rows, [(train, held)])
+    held_out = FoldLogits(rows, spec_of(), context(), [(train, held)])
     assert set(held_out.y.tolist()) == {0}
-    logits = held_out.of_family(LINEAR)(Penalised, 1e-2)
+    logits = held_out.logits_of(LINEAR)(PENALISED, Strength(1e-2))
     assert logits.shape == (1, 5, K)
     assert (logits[..., 2] == EXCLUDED).all()
     assert (logits[..., :2].abs() < 100).all()
@@ -312,28 +363,43 @@ def test_folds_and_rows_without_weight_are_left_out():
     one_class = np.flatnonzero(rows.y == 0)
     others = np.setdiff1d(np.arange(39), one_class)
     splits = [(np.arange(8, 39), np.arange(8)), (one_class, others)]
-    held_out = FoldLogits(recipe_of(), rows, splits)
-    assert len(held_out.y) == 4
-    assert len(FoldLogits(recipe_of(), rows, []).y) == 0
+    held_out = FoldLogits(rows, spec_of(), context(), splits)
+    assert len(held_out) == len(held_out.y) == 4
+    assert len(FoldLogits(rows, spec_of(), context(), [])) == 0
+
+
+@pytest.mark.parametrize("value", [1e7, -1e10, 1e30])
+def test_held_out_rows_far_outside_of_training_are_left_out(value):
+    rows = rows_of()
+    rows.X[[3, 20], [1, 2]] = value
+    folds = make_splits(rows.y, None, None)
+    for held_out in (
+        FoldLogits(rows, spec_of(), context(), folds),
+        HoldOutLogits(rows, spec_of(), context(), (np.arange(10, 39), np.arange(10))),
+    ):
+        logits = held_out.logits_of(LINEAR)(PATH, Strength(1e-2))
+        assert torch.isfinite(logits).all()
+    assert len(FoldLogits(rows, spec_of(), context(), folds)) == 39 - 2
 
 
 @pytest.mark.parametrize("family", [LINEAR, KERNEL])
-@pytest.mark.parametrize("solver", [EarlyStoppedPath, ClosedForm])
+@pytest.mark.parametrize("solver", [PATH, CLOSED_FORM])
 def test_rows_held_out_once_are_as_in_a_fold_and_their_features_serve_again(
     solver, family
 ):
-    recipe, rows = recipe_of(n_classes=4), rows_of(counts=(20, 12, 7, 1))
+    spec, rows = spec_of(solver.loss, n_classes=4), rows_of(counts=(20, 12, 7, 1))
+    strength = Strength(1e-2)
     known = np.setdiff1d(np.arange(3, 40, 5), np.flatnonzero(rows.y == 3))
     held = np.r_[np.flatnonzero(rows.y == 3), known]
     train = np.setdiff1d(np.arange(len(rows)), held)
     order = np.r_[train, np.roll(held, -1)]  # the class that training lacks comes last
-    once = HoldOutLogits(recipe, rows, train, held)
-    fold = FoldLogits(recipe, rows, [(train, held)])
+    once = HoldOutLogits(rows, spec, context(), (train, held))
+    fold = FoldLogits(rows, spec, context(), [(train, held)])
     assert_array_equal(once.y, fold.y)
     assert_allclose(once.weight, fold.weight)
     assert_allclose(
-        once.of_family(family)(solver, 1e-2),
-        fold.of_family(family)(solver, 1e-2),
+        once.logits_of(family)(solver, strength),
+        fold.logits_of(family)(solver, strength),
         atol=1e-9,
     )
     # The fit that follows is to all rows, scaled as the training rows were.
@@ -341,35 +407,33 @@ def test_rows_held_out_once_are_as_in_a_fold_and_their_features_serve_again(
     assert_allclose(ready.problem.features, ready.features(rows.X[order]))
     assert_array_equal(ready.problem.y, rows.y[order])
     assert_allclose(ready.problem.class_frequency, rows.class_counts / len(rows))
-    maps = ready.solver(solver)(1e-2)
-    projection, _ = recipe.fit(
-        rows, {Candidate(family, solver, 1e-2): 1.0}, once.prepared
-    )
-    expected = maps[-1](ready.problem.features)
+    last = ready.solve(solver, strength).maps[-1]
+    projection = ready.projection([(1.0, last)])
+    expected = last(ready.problem.features)
     assert_allclose(projection(rows.X[order]), expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("family", [LINEAR, KERNEL])
 def test_logits_of_leaving_one_out_are_those_of_refits(family):
-    recipe, rows = recipe_of(loss=SquaredError(weighting="class")), rows_of()
-    held_out = LeaveOneOutLogits(recipe, rows, np.arange(len(rows)))
-    [logits] = held_out.of_family(family)(ClosedForm, 1e-3)
+    spec, rows = spec_of(loss=SquaredError(weighting="class")), rows_of()
+    held_out = LeaveOneOutLogits(rows, spec, context(), np.arange(len(rows)))
+    [logits] = held_out.logits_of(family)(CLOSED_FORM, Strength(1e-3))
     features = held_out.prepared[family].features(rows.X)
-    weight, means = rows.balanced_weight, recipe.target.means
+    weight, means = rows.balanced_weight, spec.target.means
     penalty = 1e-3 * np.trace(np.cov(features.T, aweights=weight, ddof=0))
     for i in range(0, len(rows), 4):
         others = np.arange(len(rows)) != i
         model = Ridge(penalty).fit(
             features[others], means[rows.y[others]], weight[others]
         )
-        scores = model.predict(features[[i]]) @ recipe.target.classifier.T
+        scores = model.predict(features[[i]]) @ spec.target.classifier.T
         assert_allclose(logits[i], scores[0], atol=1e-7)
 
 
 def test_the_only_row_of_a_class_is_not_left_out():
     rows = rows_of(counts=(10, 8, 1))
-    held_out = LeaveOneOutLogits(recipe_of(), rows, np.arange(len(rows)))
-    assert len(held_out.y) == 18
+    held_out = LeaveOneOutLogits(rows, spec_of(), context(), np.arange(len(rows)))
+    assert len(held_out) == 18
     assert 2 not in held_out.y
 
 
@@ -378,12 +442,12 @@ def test_the_only_row_of_a_class_is_not_left_out():
 
 @pytest.mark.parametrize("average", [True, False])
 def test_selection_reports_what_it_found(average):
-    recipe, rows = recipe_of(), rows_of()
-    held_out = FoldLogits(recipe, rows, make_splits(rows.y, None, None))
-    families = [LINEAR, KERNEL]
-    strengths = EarlyStoppedPath.strengths[:3]
-    solvers = {EarlyStoppedPath: strengths, ClosedForm: ClosedForm.strengths}
-    selection = select(held_out, families, solvers, average=average)
+    rows = rows_of()
+    splits = make_splits(rows.y, None, None)
+    held_out = FoldLogits(rows, spec_of(), context(), splits)
+    families = (LINEAR, KERNEL)
+    solvers = {PATH: PATH.alphas, CLOSED_FORM: CLOSED_FORM.alphas}
+    selection = selected(held_out, families, solvers, average)
     results = selection.results
     assert len({len(column) for column in results.values()}) == 1
     assert_allclose(results["weight"].sum(), 1)
@@ -393,37 +457,42 @@ def test_selection_reports_what_it_found(average):
         assert (results["weight"] > 0).sum() <= STEPS
     else:
         assert results["weight"][best] == 1
-        [(candidate, factor)] = selection.shares.items()
-        assert candidate.alpha == results["alpha"][best]
+        [(candidate, factor)] = selection.factors.items()
+        assert candidate.strength.alpha == results["alpha"][best]
+        adjusted = results["prior_adjustment"][best]
+        assert candidate.strength.prior_adjustment == adjusted
         assert candidate.n_iter == results["n_iter"][best]
         assert candidate.solver.name == results["solver"][best]
-        assert candidate.family.projector == results["projector"][best]
+        assert candidate.features.projector.name == results["projector"][best]
+        assert candidate.features.scaling == results["feature_scaling"][best]
         assert_allclose(factor, results["inverse_temperature"][best], rtol=1e-3)
     # What is reported is what the logits say.
     for family in families:
-        for alpha in strengths[:1]:
-            logits = held_out.of_family(family)(EarlyStoppedPath, alpha)
+        for strength in PATH.alphas:
+            logits = held_out.logits_of(family)(PATH, strength)
             factor = fit_inverse_temperature(logits, held_out.y, held_out.weight)
             losses = log_loss(
                 logits * factor[:, None, None], held_out.y, held_out.weight
             )
             reported = results["log_loss"][
-                (results["projector"] == family.projector)
-                & (results["solver"] == "lbfgs")
-                & (results["alpha"] == alpha)
+                (results["projector"] == family.projector.name)
+                & (results["solver"] == "lbfgs_path")
+                & (results["alpha"] == strength.alpha)
             ]
             assert_allclose(reported, losses)
 
 
 def test_selected_probabilities_need_no_further_temperature():
-    recipe, rows = recipe_of(), rows_of()
-    held_out = FoldLogits(recipe, rows, make_splits(rows.y, None, None))
-    strengths = {EarlyStoppedPath: (1e-1, 1e-2), ClosedForm: (1e-2,)}
-    selection = select(held_out, [LINEAR], strengths, average=True)
+    rows = rows_of()
+    splits = make_splits(rows.y, None, None)
+    held_out = FoldLogits(rows, spec_of(), context(), splits)
+    strong, weak = Strength(1e-1), Strength(1e-2, "afterwards")
+    strengths = {PATH: (strong, weak), CLOSED_FORM: (Strength(1e-2),)}
+    selection = selected(held_out, (LINEAR,), strengths, average=True)
     mixture = 0.0
-    for candidate, factor in selection.shares.items():
-        logits_at = held_out.of_family(candidate.family)
-        logits = logits_at(candidate.solver, candidate.alpha)
+    for candidate, factor in selection.factors.items():
+        logits_at = held_out.logits_of(candidate.features)
+        logits = logits_at(candidate.solver, candidate.strength)
         mixture = mixture + factor * logits[candidate.n_iter - 1]
     again = fit_inverse_temperature(mixture[None], held_out.y, held_out.weight)
     assert_allclose(again, 1, rtol=1e-3)
@@ -436,10 +505,10 @@ def test_selection_counts_classes_alike():
         y = torch.tensor([0] * 90 + [1] * 10)
         weight = 0.5 / torch.tensor([90.0] * 90 + [10.0] * 10).double()
 
-        def of_family(self, family):
-            def logits(solver, alpha):
+        def logits_of(self, features):
+            def logits(solver, strength):
                 scores = torch.zeros(1, 100, 2).double()
-                common, rare = (0.9, 0.4) if alpha == 1 else (0.6, 0.9)
+                common, rare = (0.9, 0.4) if strength.alpha == 1 else (0.6, 0.9)
                 right = torch.arange(100) % 10 < 10 * torch.where(
                     self.y == 0, common, rare
                 )
@@ -448,7 +517,31 @@ def test_selection_counts_classes_alike():
 
             return logits
 
-    strengths = {ClosedForm: (1.0, 0.5)}
-    chosen = select(Fixed(), [LINEAR], strengths, average=False)
-    [candidate] = chosen.shares
-    assert candidate.alpha == 0.5
+    strengths = {CLOSED_FORM: (Strength(1.0), Strength(0.5))}
+    chosen = selected(Fixed(), (LINEAR,), strengths, average=False)
+    [candidate] = chosen.factors
+    assert candidate.strength.alpha == 0.5
+
+
+@pytest.mark.parametrize("average", [True, False])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 0.0])
+def test_candidates_without_a_say_are_not_chosen(average, wrong):
+    class Fixed:
+        n_classes = 2
+        y = torch.arange(20) % 2
+        weight = torch.full((20,), 0.05).double()
+
+        def logits_of(self, features):
+            def logits(solver, strength):
+                scores = torch.nn.functional.one_hot(self.y, 2).double()[None]
+                return scores if strength.alpha == 0.5 else wrong * torch.ones(1, 20, 2)
+
+            return logits
+
+    strengths = {CLOSED_FORM: tuple(map(Strength, (1.0, 0.5)))}
+    chosen = selected(Fixed(), (LINEAR,), strengths, average)
+    assert max(chosen.factors, key=chosen.factors.get).strength.alpha == 0.5
+    if wrong != 0:
+        assert len(chosen.factors) == 1
+        with pytest.raises(ValueError, match=r"finite.* X .*scale"):
+            selected(Fixed(), (LINEAR,), {CLOSED_FORM: (Strength(1.0),)}, average)

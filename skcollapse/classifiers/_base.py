@@ -12,7 +12,6 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
-from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 
 from skcollapse._utils.checks import unchanged_on_error
@@ -24,6 +23,7 @@ from skcollapse.classifiers._check import (
     as_given,
     check_fit,
     check_partial_fit,
+    resolve_random_state,
 )
 from skcollapse.classifiers._predict import PredictionMixin
 from skcollapse.classifiers._publish import attributes
@@ -119,7 +119,7 @@ class ProjectionClassifier(
             If an object is not of the kind that its parameter takes.
         """
         plan, device = specify(self), resolve_device(self.device)
-        rng = check_random_state(self.random_state)
+        rng = resolve_random_state(self.random_state)
         X, y, sample_weight = as_given(self, X, y, sample_weight)
         checked = check_fit(self, X, y, sample_weight, groups, device)
         progress = self._progress(X, y, sample_weight, checked, plan.n_parts)
@@ -172,7 +172,8 @@ class ProjectionClassifier(
         checked = check_partial_fit(self, X, y, classes, sample_weight, device)
         # Callbacks follow a whole fit, and one epoch is none.
         progress = Progress(NoContext(), {}, dict, self._log)
-        context = FitContext(device, check_random_state(self.random_state), progress)
+        rng = resolve_random_state(self.random_state)
+        context = FitContext(device, rng, progress)
         if goes_on:
             target = ClassGeometry(before.target, before.target_means)
             counts = checked.class_counts + self.class_counts_

@@ -6,7 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.utils import check_array, check_X_y, compute_class_weight
+from sklearn.utils import (
+    check_array,
+    check_random_state,
+    check_X_y,
+    compute_class_weight,
+)
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, validate_data
 from torch.utils.data import Dataset
@@ -178,6 +183,17 @@ def _features(estimator, extractor, X, device, memory):
     return extract_once(memory, extractor, X, device, n_workers(estimator))
 
 
+def resolve_random_state(random_state: Any) -> np.random.RandomState:
+    """Return the generator that a ``random_state`` parameter stands for, or raise."""
+    try:
+        return check_random_state(random_state)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "random_state must be None, an integer from 0 to 2**32 - 1 or a "
+            f"numpy.random.RandomState; got {plain(random_state)!r}."
+        ) from error
+
+
 def _check_groups(groups, n_rows):
     if groups is None:
         return None
@@ -203,9 +219,9 @@ def _training_data(estimator, X, y, weight, classes):
     cost = np.ones(len(classes))
     if not balanced and class_weight is not None:
         cost = compute_class_weight(class_weight, classes=classes, y=classes)
-        if not (cost > 0).all():
+        if not (np.isfinite(cost) & (cost > 0)).all():
             raise ValueError(
-                f"class_weight must be positive; got {class_weight!r}. To leave a "
+                f"class_weight must be positive and finite; got {class_weight!r}. To leave a "
                 "class out, leave out its rows."
             )
     return TrainingData(X, y.astype(np.int64), weight, cost, given)

@@ -8,7 +8,12 @@ from numpy.typing import ArrayLike
 
 from skcollapse.classifiers._base import ProjectionClassifier
 from skcollapse.classifiers._docs import shares_docs
-from skcollapse.classifiers._target import assigned, is_assignable, resolve_target
+from skcollapse.classifiers._target import (
+    assigned,
+    check_assignment,
+    is_assignable,
+    resolve_target,
+)
 from skcollapse.extract import FeatureExtractor
 from skcollapse.linear import LinearSolver
 from skcollapse.losses import Loss, get_loss
@@ -143,6 +148,7 @@ class ETFClassifier(ProjectionClassifier):
         return get_loss(self.loss)
 
     def _make_target(self, class_counts, data, random_state):
+        check_assignment(self.assignment)
         geometry = resolve_target(
             self.target, class_counts, self.n_components, random_state
         )

@@ -8,7 +8,7 @@ import torch
 from skcollapse._utils.checks import check_choice
 from skcollapse.classifiers._base import ProjectionClassifier
 from skcollapse.classifiers._docs import shares_docs
-from skcollapse.classifiers._target import assigned, components_of
+from skcollapse.classifiers._target import assigned, check_assignment, components_of
 from skcollapse.extract import FeatureExtractor
 from skcollapse.linear import LinearSolver
 from skcollapse.losses import HypersphericalUniformityGap
@@ -151,6 +151,7 @@ class HUGClassifier(ProjectionClassifier):
         )
 
     def _make_target(self, class_counts, data, random_state):
+        check_assignment(self.assignment)
         n_classes = len(class_counts)
         n_components = components_of(self.n_components) or max(n_classes - 1, 2)
         if self._proxies is None or self._proxies.starts_at_code:

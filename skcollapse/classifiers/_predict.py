@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import log_softmax, softmax
+from sklearn.base import TransformerMixin
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_is_fitted
 
@@ -13,7 +14,8 @@ from skcollapse.classifiers._check import check_inputs, n_workers
 from skcollapse.extract import extract_rows
 
 
-class PredictionMixin:
+# Of a class that is no transformer itself, scikit-learn leaves the output as it is.
+class PredictionMixin(TransformerMixin):
     """Scores, labels, probabilities and projected features of rows."""
 
     def _apply(self, fitted, function, X):

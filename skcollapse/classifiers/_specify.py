@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import joblib
@@ -142,10 +143,12 @@ def _resolve_solver(estimator, projectors, one_epoch):
         check_choice("solver", solver, dict.fromkeys(("auto", *SOLVERS, *OPTIMIZERS)))
     if name not in ("auto", *possible):
         listed = ", ".join(map(repr, dict.fromkeys(("auto", *possible))))
+        second = name in SOLVERS and estimator.train_extractor
+        remedy = f", or refit={name!r} of the trainer to fit the projector anew"
         raise ValueError(
             f"solver={solver!r} cannot train projector={projector!r}"
             f"{' with trained proxies or an extractor' * in_batches}; choose one of "
-            f"{listed}."
+            f"{listed}{remedy * second}."
         )
     if one_epoch and name not in OPTIMIZERS:
         return next(iter(OPTIMIZERS))
@@ -161,6 +164,10 @@ def _check_values(estimator):
     check_number("tol", estimator.tol, 0)
     if estimator.n_components is not None:
         check_integer("n_components", estimator.n_components, 1, also=(None,))
+    if isinstance(estimator.cv, Integral):
+        check_integer("cv", estimator.cv, 2, also=(None,))
+    if not isinstance(estimator.verbose, bool):
+        check_integer("verbose", estimator.verbose, 0, also=(False, True))
     for name in ("train_extractor", "warm_start"):
         check_choice(name, getattr(estimator, name), (False, True))
     extractor = estimator.extractor

@@ -32,22 +32,18 @@ def resolve_target(
     n_components : int or None
     random_state : RandomState
     """
-    if isinstance(target, str):
-        if target not in TARGETS:
-            names = ", ".join(map(repr, TARGETS))
-            raise ValueError(
-                f"target must be one of {names}, or an array of class vectors; got "
-                f"{target!r}."
-            )
+    if isinstance(target, str) and target in TARGETS:
         n_components = components_of(n_components)
         return TARGETS[target].build(class_counts, n_components, random_state)
     try:
         vectors = np.asarray(target, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError):
+        vectors = None
+    if vectors is None or not vectors.ndim:
         raise ValueError(
             f"target must be one of {', '.join(map(repr, TARGETS))}, or an array of "
             f"class vectors; got {target!r}."
-        ) from error
+        )
     n_classes = len(class_counts)
     if vectors.ndim != 2 or len(vectors) != n_classes or not vectors.size:
         raise ValueError(
@@ -64,6 +60,11 @@ def resolve_target(
     if not np.linalg.norm(vectors, axis=1).all():
         raise ValueError("target must have no zero row: it is a class vector.")
     return ClassGeometry(vectors, vectors)
+
+
+def check_assignment(assignment: Any) -> None:
+    """Raise ValueError unless there is such an assignment."""
+    check_choice("assignment", assignment, ("auto", "identity"))
 
 
 def is_assignable(target: Any) -> bool:
@@ -97,7 +98,6 @@ def assigned(
         How features are scaled before class means are compared: "auto" is "standard".
     random_state : RandomState
     """
-    check_choice("assignment", assignment, ("auto", "identity"))
     n_classes, n_components = code.shape
     # With dimensions enough all vectors of a code are alike; and before an extractor is
     # trained nothing is known of what it makes similar.

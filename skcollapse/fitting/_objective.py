@@ -37,21 +37,20 @@ class Objective:
         weight : tensor of shape (n,) or None
         class_vectors : tensor of shape (K, d), default=None
             Those that are trained, in place of those of the target.
-
-        Raises
-        ------
-        ValueError
-            If there are not as many components as the class vectors have.
         """
-        n_components = self.class_vectors.shape[1]
-        if projected.shape != (len(y), n_components):
-            raise ValueError(
-                f"projector must map {len(y)} rows to shape "
-                f"{(len(y), n_components)}; it returned {tuple(projected.shape)}."
-            )
+        self.check(projected, y)
         if class_vectors is None:
             class_vectors = self.class_vectors
         return self.loss(projected, y, class_vectors, weight, self.log_prior)
+
+    def check(self, projected: Tensor, y: Tensor) -> None:
+        """Raise ValueError unless rows have as many components as class vectors."""
+        shape = len(y), self.class_vectors.shape[1]
+        if projected.shape != shape:
+            raise ValueError(
+                f"projector must map {len(y)} rows to shape {shape}; it returned "
+                f"{tuple(projected.shape)}."
+            )
 
     def share(self, projected: Tensor, y: Tensor, share: Tensor) -> Tensor:
         """Return what some rows add to the loss of all, given their shares in it.

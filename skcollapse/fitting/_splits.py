@@ -50,14 +50,18 @@ def hold_out(y, fraction, groups, rng):
     -------
     training, held_out : ndarrays of int
     """
-    if groups is not None:
-        n_splits = max(2, round(1 / fraction))
-        seed = int(rng.randint(2**31))
-        splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
-        groups = _divide_scarce(y, groups)
-        return next(splitter.split(np.zeros((len(y), 1)), y, groups))
-    order, turn = shuffle_by_class(y, rng)
     sizes = np.bincount(y)
+    if groups is not None:
+        groups, seed = _divide_scarce(y, groups), int(rng.randint(2**31))
+        # One part in n, where there are as many groups and rows of a class.
+        n_parts = min(round(1 / fraction), len(np.unique(groups)), sizes.max())
+        if sizes.max() < 2:
+            return np.arange(len(y)), np.arange(0)
+        splitter = StratifiedGroupKFold(
+            max(2, n_parts), shuffle=True, random_state=seed
+        )
+        return _split(splitter, y, groups, 1)[0]
+    order, turn = shuffle_by_class(y, rng)
     held = np.where(sizes > 1, np.maximum(1, np.round(fraction * sizes)), 0)
     held = np.minimum(held, np.maximum(sizes - 1, 0))
     is_held = turn < held[y[order]]
@@ -106,7 +110,11 @@ def make_splits(y, cv, groups):
             return []
     if groups is not None and isinstance(cv, Integral):
         cv, groups = StratifiedGroupKFold(cv), _divide_scarce(y, groups)
-    splitter = check_cv(cv, y, classifier=True)
+    return _split(check_cv(cv, y, classifier=True), y, groups, n_splits)
+
+
+def _split(splitter, y, groups, n_splits):
+    """Return the first splits, or all, without a word about classes of few rows."""
     with warnings.catch_warnings():
         # Rows of a class that is missing from training are left out later.
         warnings.filterwarnings("ignore", "The least populated class")

@@ -163,6 +163,7 @@ class Epochs:
         """Return the loss of projected rows, with proxies as these rows have them."""
         vectors, proxies = None, self.module.proxies
         if proxies is not None:
+            objective.check(projected, y)
             vectors = proxies.of_batch(projected, y, weight)
         return objective(projected, y, weight, vectors)
 

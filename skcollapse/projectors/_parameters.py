@@ -205,7 +205,7 @@ def get_projectors(projector: Any) -> tuple[Any, ...]:
     if isinstance(projector, str):
         check_choice("projector", projector, ("auto", *PROJECTORS))
         projector = PROJECTORS[projector]()
-    if not hasattr(projector, "is_affine"):
+    if isinstance(projector, type) or not hasattr(projector, "is_affine"):
         raise ValueError(
             f"projector must be one of {', '.join(map(repr, ('auto', *PROJECTORS)))}, "
             "an object of skcollapse.projectors or a torch.nn.Module; got "

@@ -37,7 +37,7 @@ def fit_scaling(X, weight, kind):
     # Rounding leaves a constant feature with a variance just above zero.
     rounding = np.finfo(X.dtype).eps * np.abs(center)
     varies = variance > (10 * rounding) ** 2
-    if not varies.any() and 0 < _largest(X) < np.finfo(X.dtype).tiny ** 0.5:
+    if 0 < _largest(X) < np.finfo(X.dtype).tiny ** 0.5:
         raise ValueError(
             f"X holds values of magnitude {_largest(X):.3g} at most, whose squares "
             f"vanish in {X.dtype}. Scale the features before, by StandardScaler for "

@@ -61,10 +61,11 @@ class _Pool:
             self.kept[len(self.candidates)] = of_candidate.clone()
             self.candidates.append(Candidate(features, solver, strength, place + 1))
         self.factors += factor.tolist()
-        # What is not finite is never chosen.
         losses = log_loss(logits, self.y, self.weight).nan_to_num(nan=np.inf).tolist()
         self.losses += losses
-        best = sorted(self.kept, key=self.losses.__getitem__)[: self._most_kept]
+        # What is not finite is never chosen.
+        finite = [i for i in self.kept if np.isfinite(self.losses[i])]
+        best = sorted(finite, key=self.losses.__getitem__)[: self._most_kept]
         self.kept = {index: self.kept[index] for index in sorted(best)}
         return min(losses)
 
@@ -94,6 +95,11 @@ def select(
     pool = _Pool(held_out)
     _fill(pool, held_out, features, strengths, progress)
     y, weight, candidates, factors = pool.y, pool.weight, pool.candidates, pool.factors
+    if not pool.kept:
+        raise ValueError(
+            "No candidate has finite scores on the rows that are held out. X holds "
+            "values too large for its dtype: scale the features before."
+        )
     logits = torch.stack(list(pool.kept.values()))
     share = greedy_average(logits, y, weight, STEPS if average else 1)
     averaged = torch.tensordot(share.to(logits), logits, dims=1)[None]
