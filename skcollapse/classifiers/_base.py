@@ -167,14 +167,13 @@ class ProjectionClassifier(
         """
         plan, device = specify(self, one_epoch=True), resolve_device(self.device)
         before = getattr(self, "_fitted", None)
-        goes_on = before is not None and before.network is not None
         X, y, sample_weight = as_given(self, X, y, sample_weight)
         checked = check_partial_fit(self, X, y, classes, sample_weight, device)
         # Callbacks follow a whole fit, and one epoch is none.
         progress = Progress(NoContext(), {}, dict, self._log)
         rng = resolve_random_state(self.random_state)
         context = FitContext(device, rng, progress)
-        if goes_on:
+        if before is not None and before.network is not None:
             target = ClassGeometry(before.target, before.target_means)
             counts = checked.class_counts + self.class_counts_
         else:

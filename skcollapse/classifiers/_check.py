@@ -221,7 +221,7 @@ def _training_data(estimator, X, y, weight, classes):
         cost = compute_class_weight(class_weight, classes=classes, y=classes)
         if not (np.isfinite(cost) & (cost > 0)).all():
             raise ValueError(
-                f"class_weight must be positive and finite; got {class_weight!r}. To leave a "
-                "class out, leave out its rows."
+                f"class_weight must be positive and finite; got {class_weight!r}. To "
+                "leave a class out, leave out its rows."
             )
     return TrainingData(X, y.astype(np.int64), weight, cost, given)

@@ -1,5 +1,6 @@
 """The second and third station of a fit: specifications, and who solves them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -26,26 +27,26 @@ class Plan:
 
     Parameters
     ----------
-    linear : LinearSpec
-        What is fitted if there is no network; otherwise what chooses the scaling of its
-        features, or the second stage.
-    network : NetworkSpec or None
+    linear : callable
+        Makes the `LinearSpec`, given the target, of what is fitted if there is no
+        network; otherwise of what chooses the scaling of its features, or of the second
+        stage.
+    network : callable or None
+        Makes the `NetworkSpec`, given the target.
+    n_parts : int
+        How many parts the fit has at most, for its progress: a search and a fit of what
+        it chose, or iterations and a second stage.
     chooses_scaling : bool
         The scaling of the features of the network is chosen.
     refits : bool
         An affine map is fitted anew to the features that the network has learnt.
     """
 
-    linear: LinearSpec
-    network: NetworkSpec | None = None
+    linear: Callable[..., LinearSpec]
+    network: Callable[..., NetworkSpec] | None = None
+    n_parts: int = 2
     chooses_scaling: bool = False
     refits: bool = False
-
-    @property
-    def n_parts(self) -> int:
-        """How many parts the fit has at most, for its progress."""
-        # A search, and a fit of what it chose; or iterations, and a second stage.
-        return 2 if self.network is None else self.network.max_iter + self.refits
 
     # Gradients are needed also where the caller has switched them off.
     @torch.inference_mode(False)
@@ -54,10 +55,10 @@ class Plan:
         self, data: TrainingData, target: ClassGeometry, context: FitContext
     ) -> Fitted:
         """Return what the fit leads to."""
-        affine = replace(self.linear, target=target)
+        affine = self.linear(target=target)
         if self.network is None:
             return linear.fit(data, affine, context)
-        trained = replace(self.network, target=target)
+        trained = self.network(target=target)
         if self.chooses_scaling:
             scaling = linear.choose_scaling(data, affine, context)
             trained = replace(trained, feature_scaling=scaling)

@@ -1,7 +1,7 @@
 """The second station of a fit: parameters become specifications, or a clear error."""
 
 import re
-from dataclasses import replace
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -54,9 +54,9 @@ def specify(estimator: Any, *, one_epoch: bool = False) -> Plan:
     (projector,) = projectors if len(projectors) == 1 else (Linear(),)
     scaling, trained = estimator.feature_scaling, estimator.train_extractor
     start = going_on_from(estimator) if one_epoch or estimator.warm_start else None
-    network = NetworkSpec(
+    network = partial(
+        NetworkSpec,
         loss=loss,
-        target=None,
         projector=projector,
         proxies=estimator._proxies,
         solver=solver,
@@ -73,8 +73,9 @@ def specify(estimator: Any, *, one_epoch: bool = False) -> Plan:
     affine = tuple(FeatureSpec(choice, Linear()) for choice in _choices(scaling))
     second = _linear_spec(estimator, loss, affine, trainer.refit or "closed_form")
     return Plan(
-        replace(second, max_iter=max(second.max_iter, _REFIT_ITERATIONS)),
+        partial(second, max_iter=max(estimator.max_iter, _REFIT_ITERATIONS)),
         network,
+        n_parts=estimator.max_iter + (trainer.refit is not None),
         chooses_scaling=is_auto(scaling) and start is None and not trained,
         refits=trainer.refit is not None,
     )
@@ -94,10 +95,11 @@ def _choices(scaling):
 
 def _linear_spec(
     estimator: Any, loss: Loss, features: tuple[FeatureSpec, ...], solver: Any
-) -> LinearSpec:
+) -> "partial[LinearSpec]":
+    """Return the specification of an affine map, but for the target."""
     alpha = None if is_auto(estimator.alpha) else float(estimator.alpha)
     if solver != "auto":
-        names = (solver,)
+        names: tuple[Any, ...] = (solver,)
     elif alpha is not None:
         # A strength is that of a penalty.
         names = ("lbfgs",)
@@ -109,7 +111,8 @@ def _linear_spec(
     solvers = tuple(
         SOLVERS[name]() if isinstance(name, str) else name for name in names
     )
-    return LinearSpec(
+    return partial(
+        LinearSpec,
         loss=solvers[0].loss or loss,
         features=features,
         solvers=solvers,
@@ -135,8 +138,8 @@ def _resolve_solver(estimator, projectors, one_epoch):
     if not possible:
         raise ValueError(
             f"projector={projector!r} cannot be trained on mini-batches, as "
-            "proxies and extractors are. Choose 'linear' or 'mlp', or proxy='fixed' and "
-            "train_extractor=False."
+            "proxies and extractors are. Choose 'linear' or 'mlp', or proxy='fixed' "
+            "and train_extractor=False."
         )
     name = solver.name if isinstance(solver, LinearSolver) else solver
     if name is solver:

@@ -35,6 +35,10 @@ _OF_DATA = ("classes_", "class_counts_", "n_features_in_", "feature_names_in_")
 class WeightFilesMixin:
     """Lets classifiers write and read what they predict with."""
 
+    _fitted: Fitted
+    projector: Any
+    extractor: Any
+
     def save_weights(self, path: str | PathLike) -> None:
         """Write what the fitted classifier predicts with, without any code.
 
@@ -51,7 +55,8 @@ class WeightFilesMixin:
             If the package safetensors is not installed.
         """
         check_is_fitted(self)
-        fitted, values = self._fitted, {}
+        fitted: Fitted = self._fitted
+        values: dict[str, torch.Tensor] = {}
         data = {name: getattr(self, name) for name in _OF_DATA if hasattr(self, name)}
         network = _module_of(fitted.extractor)
         meta = {

@@ -1,6 +1,7 @@
 """What is minimised: rows, their classes, and where the classes should sit."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,7 +9,6 @@ from torch import Tensor
 from skcollapse.fitting._context import FitContext
 from skcollapse.fitting._data import TrainingData
 from skcollapse.losses import Loss
-from skcollapse.rows import DeviceRows, StreamedRows
 from skcollapse.targets import ClassGeometry
 
 
@@ -32,7 +32,7 @@ class Problem:
         costs of the classes, or because these rows are only a part.
     """
 
-    features: Tensor | DeviceRows | StreamedRows
+    features: Any
     y: Tensor
     sample_weight: Tensor | None
     loss: Loss
@@ -42,7 +42,7 @@ class Problem:
     @classmethod
     def of(
         cls,
-        features: Tensor | DeviceRows | StreamedRows,
+        features: Any,
         data: TrainingData,
         loss: Loss,
         target: ClassGeometry,

@@ -1,7 +1,8 @@
 """From rows to the features that candidates learn from, and back to rows."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -44,12 +45,13 @@ class FeatureProblem:
         """Return left-out projections; see :meth:`LinearSolver.leave_one_out`."""
         return solver.leave_one_out(self._of(solver), features, y, weight)
 
-    def projection(self, fitted: Iterable[tuple[float, AffineMap]]) -> LinearProjection:
+    def projection(self, fitted: list[tuple[float, AffineMap]]) -> LinearProjection:
         """Return the projection of X that is a sum of affine maps, times factors."""
-        coef = intercept = 0.0
-        for factor, (map_coef, map_intercept) in fitted:
-            coef = coef + factor * map_coef.double()
-            intercept = intercept + factor * map_intercept.double()
+        coef: Any = 0.0
+        intercept: Any = 0.0
+        for factor, affine in fitted:
+            coef = coef + factor * affine.coef.double()
+            intercept = intercept + factor * affine.intercept.double()
         return self.features.pull_back(coef.cpu().numpy(), intercept.cpu().numpy())
 
 

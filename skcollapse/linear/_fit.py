@@ -1,6 +1,6 @@
 """The fit of an affine map, with the search for what is auto."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -134,14 +134,15 @@ def _refit(
     loss_curve : list of float
         Along the longest path to one of them.
     """
-    projections, loss_curve = [], []
+    projections: list[LinearProjection] = []
+    loss_curve: list[float] = []
     for features in dict.fromkeys(candidate.features for candidate in factors):
         problem = prepared.get(features) or prepare(data, features, spec, context)
         fitted = []
         for path in dict.fromkeys(c[:3] for c in factors if c.features == features):
             stops = {c.n_iter: f for c, f in factors.items() if c[:3] == path}
             # Where a path is stopped nobody asks what came after.
-            longest = None if None in stops else max(stops)
+            longest = max((n for n in stops if n is not None), default=None)
             (_, solver, strength), factor = path, next(iter(stops.values()))
             progress = context.progress.map(partial(_so_far, problem, factor))
             maps, losses = problem.solve(solver, strength, longest, progress)
@@ -200,7 +201,10 @@ def _most_promising(
     if spec.cv is None and data.groups is None:
         data = data.drop_zero_weight()
         data = data.take(class_aware_subsample(data.y, _PROMISING_ROWS, context.rng))
-        hold_out = partial(LeaveOneOutLogits, data, spec, context, np.arange(len(data)))
+        everything = np.arange(len(data))
+        hold_out: Callable[[], HeldOut] = partial(
+            LeaveOneOutLogits, data, spec, context, everything
+        )
     else:
         splits = make_splits(data.y, spec.cv, data.groups)
         hold_out = partial(FoldLogits, data, spec, context, splits)

@@ -45,7 +45,6 @@ class LinearSpec:
     memory : joblib.Memory
         Keeps kernel features for other fits to the same rows.
     target : ClassGeometry
-        Filled in when the class counts are known.
     seed : int
         Draws the landmarks of kernels; filled in by the fit.
     """
@@ -58,7 +57,7 @@ class LinearSpec:
     max_iter: int
     tol: float
     memory: Memory
-    target: ClassGeometry = None  # type: ignore[assignment]
+    target: ClassGeometry
     seed: int = 0
 
     def strengths(self, many: bool) -> dict[LinearSolver, tuple[Strength, ...]]:

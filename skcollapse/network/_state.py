@@ -72,7 +72,7 @@ class Network:
     def dtype(self) -> torch.dtype:
         """The dtype in which it computes."""
         dtype = None if self.extractor is None else floating_dtype(self.extractor)
-        return dtype or floating_dtype(self.projector)
+        return dtype or floating_dtype(self.projector) or torch.float32
 
     def fits(self, data: TrainingData) -> bool:
         """Return whether the data have as many features and classes."""

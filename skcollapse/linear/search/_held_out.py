@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import cache
-from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -39,7 +38,8 @@ class HeldOut:
     weight : tensor of shape (n,)
         Of sum 1, with which classes count by their costs alone.
     prepared : mapping
-        From features to the problem of all rows, where it was made on the way.
+        From features to the problem of all rows, where it was made on the way: not by
+        folds, of which none has all rows.
     """
 
     def __init__(
@@ -104,8 +104,6 @@ class FoldLogits(HeldOut):
                 self._folds.append((train, held))
         judged = np.concatenate([held for _, held in self._folds] or [np.arange(0)])
         super().__init__(data, spec, context, judged)
-        # No fold has all rows.
-        self.prepared = MappingProxyType({})
 
     def logits_of(self, features):
         """Return a function from a solver and a strength to logits (c, n, K)."""
