@@ -1,18 +1,50 @@
 """How modules are trained on mini-batches, as one object of parameters."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from os import PathLike
-from typing import Any
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
-from skcollapse._utils.checks import check_choice, check_integer, check_number, is_auto
+from skcollapse._utils.checks import check_choice, check_integer, check_number
 from skcollapse.network._sampling import SAMPLERS
 from skcollapse.network._schedule import SCHEDULES
 
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+_at_least_0, _at_least_1 = (partial(check_integer, low=low) for low in (0, 1))
+_not_negative = partial(check_number, low=0)
+_positive = partial(check_number, low=0, open_ends="low")
+_flag = partial(check_choice, choices=(False, True))
+# How each parameter is checked on its own, unless it has its default.
+_CHECKS = {
+    "batch_size": partial(_at_least_1, also=("auto",)),
+    "learning_rate_init": _positive,
+    "learning_rate": partial(check_choice, choices=SCHEDULES),
+    "momentum": partial(check_number, low=0, high=1, open_ends="high"),
+    "early_stopping": _flag,
+    "validation_fraction": partial(check_number, low=0, high=1, open_ends="both"),
+    "n_iter_no_change": _at_least_1,
+    "mixup_alpha": _not_negative,
+    "extractor_learning_rate": partial(_positive, also=(None,)),
+    "extractor_alpha": partial(_not_negative, also=(None,)),
+    "freeze_epochs": _at_least_0,
+    "warmup_epochs": _at_least_0,
+    "gamma": _positive,
+    "cutmix_alpha": _not_negative,
+    "clip_norm": partial(_positive, also=(None,)),
+    "ema_decay": partial(check_number, low=0, high=1, open_ends="high", also=(None,)),
+    "autocast": partial(check_choice, choices=(None, *_AUTOCAST, *_AUTOCAST.values())),
+    "channels_last": _flag,
+    "compile": _flag,
+    "accumulate": _at_least_1,
+    "deferred": _at_least_0,
+    "deterministic": _flag,
+    "num_workers": _at_least_0,
+    "checkpoint_every": _at_least_1,
+}
 # Parameters that are about several epochs.
 _FOR_FIT = (
     "freeze_epochs",
@@ -33,6 +65,7 @@ _FOR_EXTRACTORS = (
 )
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Trainer(BaseEstimator):
     """Training on mini-batches.
 
@@ -141,75 +174,38 @@ default="cosine"
     1.0
     """
 
-    def __init__(
-        self,
-        *,
-        batch_size: int | str = "auto",
-        learning_rate_init: float = 1e-3,
-        learning_rate: str = "cosine",
-        momentum: float = 0.9,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
-        mixup_alpha: float = 0.0,
-        augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
-        checkpoint: str | PathLike[str] | None = None,
-        extractor_learning_rate: float | None = None,
-        extractor_alpha: float | None = None,
-        freeze_epochs: int = 0,
-        warmup_epochs: int = 0,
-        milestones: tuple[int, ...] = (),
-        gamma: float = 0.1,
-        sampler: str | None = None,
-        cutmix_alpha: float = 0.0,
-        clip_norm: float | None = None,
-        ema_decay: float | None = None,
-        autocast: str | torch.dtype | None = None,
-        channels_last: bool = False,
-        compile: bool = False,
-        accumulate: int = 1,
-        deferred: int = 0,
-        refit: str | None = None,
-        deterministic: bool = False,
-        num_workers: int = 0,
-        checkpoint_every: int = 1,
-    ):
-        self.batch_size = batch_size
-        self.learning_rate_init = learning_rate_init
-        self.learning_rate = learning_rate
-        self.momentum = momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.mixup_alpha = mixup_alpha
-        self.augment = augment
-        self.checkpoint = checkpoint
-        self.extractor_learning_rate = extractor_learning_rate
-        self.extractor_alpha = extractor_alpha
-        self.freeze_epochs = freeze_epochs
-        self.warmup_epochs = warmup_epochs
-        self.milestones = milestones
-        self.gamma = gamma
-        self.sampler = sampler
-        self.cutmix_alpha = cutmix_alpha
-        self.clip_norm = clip_norm
-        self.ema_decay = ema_decay
-        self.autocast = autocast
-        self.channels_last = channels_last
-        self.compile = compile
-        self.accumulate = accumulate
-        self.deferred = deferred
-        self.refit = refit
-        self.deterministic = deterministic
-        self.num_workers = num_workers
-        self.checkpoint_every = checkpoint_every
+    batch_size: int | str = "auto"
+    learning_rate_init: float = 1e-3
+    learning_rate: str = "cosine"
+    momentum: float = 0.9
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 10
+    mixup_alpha: float = 0.0
+    augment: Callable[[torch.Tensor], torch.Tensor] | None = None
+    checkpoint: str | PathLike[str] | None = None
+    extractor_learning_rate: float | None = None
+    extractor_alpha: float | None = None
+    freeze_epochs: int = 0
+    warmup_epochs: int = 0
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
+    sampler: str | None = None
+    cutmix_alpha: float = 0.0
+    clip_norm: float | None = None
+    ema_decay: float | None = None
+    autocast: str | torch.dtype | None = None
+    channels_last: bool = False
+    compile: bool = False
+    accumulate: int = 1
+    deferred: int = 0
+    refit: str | None = None
+    deterministic: bool = False
+    num_workers: int = 0
+    checkpoint_every: int = 1
 
     def check(
-        self,
-        max_iter: int,
-        *,
-        trains_extractor: bool = True,
-        one_epoch: bool = False,
+        self, max_iter: int, *, trains_extractor: bool = True, one_epoch: bool = False
     ) -> None:
         """Raise ValueError or TypeError unless all parameters are valid and fit.
 
@@ -218,10 +214,10 @@ default="cosine"
         max_iter : int
             Number of epochs.
         trains_extractor : bool, default=True
-            False makes parameters about an extractor that is trained errors. Which
+            If False, parameters about an extractor that is trained are errors. Which
             solvers can ``refit`` is for the classifiers to check.
         one_epoch : bool, default=False
-            True, for `partial_fit`, makes parameters about several epochs errors.
+            If True, for `partial_fit`, parameters about several epochs are errors.
         """
         _check_values(self)
         if self.mixup_alpha and self.cutmix_alpha:
@@ -258,38 +254,13 @@ def _check_unset(trainer, names, reason):
 
 def _check_values(trainer):
     """Check each parameter on its own."""
-
-    def given(check, *bounds, also: tuple[Any, ...] = (), **names_and_ends):
-        for name, open_ends in names_and_ends.items():
-            value = getattr(trainer, name)
-            if (None in also and value is None) or ("auto" in also and is_auto(value)):
-                continue
-            options = {"open_ends": open_ends} if check is check_number else {}
-            check(f"trainer: {name}", value, *bounds, also=also, **options)
-
-    given(check_integer, 1, also=("auto",), batch_size="")
-    given(check_integer, 1, n_iter_no_change="", accumulate="", checkpoint_every="")
-    given(check_integer, 0, freeze_epochs="", warmup_epochs="")
-    given(check_integer, 0, deferred="", num_workers="")
-    given(check_number, 0, learning_rate_init="low", gamma="low")
-    given(check_number, 0, mixup_alpha="", cutmix_alpha="")
-    given(check_number, 0, 1, momentum="high", validation_fraction="both")
-    given(check_number, 0, 1, also=(None,), ema_decay="high")
-    given(check_number, 0, also=(None,), extractor_learning_rate="low", clip_norm="low")
-    given(check_number, 0, also=(None,), extractor_alpha="")
-    for name, choices in {
-        **dict.fromkeys(
-            ("early_stopping", "channels_last", "compile", "deterministic"),
-            (False, True),
-        ),
-        "learning_rate": SCHEDULES,
-        "sampler": (None, *SAMPLERS),
-        "autocast": (None, *_AUTOCAST, *_AUTOCAST.values()),
-    }.items():
-        check_choice(f"trainer: {name}", getattr(trainer, name), choices)
-    milestones = trainer.milestones
+    for name, check in _CHECKS.items():
+        value, default = getattr(trainer, name), getattr(Trainer, name)
+        if not (type(value) is type(default) and value == default):
+            check(f"trainer: {name}", value)
+    check_choice("trainer: sampler", trainer.sampler, (None, *SAMPLERS))
     try:
-        epochs = [check_integer("", m, 1) for m in milestones]
+        epochs = [check_integer("", epoch, 1) for epoch in trainer.milestones]
     except (TypeError, ValueError):
         epochs = [0, 0]
     if epochs != sorted(set(epochs)):
