@@ -5,10 +5,10 @@ and one line in `PROXIES`, `OPTIMIZERS`, `SCHEDULES` or `SAMPLERS`.
 """
 
 from skcollapse.network._augment import RandomCropFlip
-from skcollapse.network._epochs import EpochSampler
+from skcollapse.network._epochs import EpochSampler, Problems
 from skcollapse.network._fit import fit
 from skcollapse.network._full_batch import train_full_batch
-from skcollapse.network._minibatch import MiniBatchOptions, Problems, train_minibatch
+from skcollapse.network._minibatch import train_minibatch
 from skcollapse.network._mixing import CutMix, Mixup
 from skcollapse.network._optimizer import OPTIMIZERS, make_optimizer
 from skcollapse.network._proxies import PROXIES, Proxies
@@ -19,8 +19,7 @@ from skcollapse.network._sampling import (
     class_probabilities,
 )
 from skcollapse.network._schedule import SCHEDULES, make_schedule
-from skcollapse.network._snapshot import Course
-from skcollapse.network._spec import NetworkSpec
+from skcollapse.network._spec import MiniBatchOptions, NetworkSpec
 from skcollapse.network._state import Network, NetworkModule, Stored
 from skcollapse.network._trainer import Trainer
 
@@ -29,7 +28,6 @@ __all__ = [
     "PROXIES",
     "SAMPLERS",
     "SCHEDULES",
-    "Course",
     "CutMix",
     "EpochOrder",
     "EpochSampler",

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from skcollapse.fitting import Objective, Problem
-from skcollapse.network._snapshot import Snapshot, write
+from skcollapse.network._snapshot import copies
+from skcollapse.network._spec import MiniBatchOptions
 from skcollapse.rows import DeviceRows, StreamedRows, as_source, without_gradients
 
 
@@ -19,41 +20,35 @@ def project_rows(module: nn.Module, source: DeviceRows | StreamedRows) -> Tensor
 class TrainingLoss:
     """Stops when the training loss no longer falls by more than ``tol``."""
 
+    best_loss = math.inf
+    best_score: float | None = None
     scores: list[float] | None = None
-    _kept: tuple[str, ...] = ("n_idle", "best_loss")
 
-    def __init__(self, options):
+    def __init__(self, options: MiniBatchOptions):
         self.tol = options.tol
         self.n_iter_no_change = options.trainer.n_iter_no_change
-        self.n_idle, self.best_loss = 0, math.inf
+        self.n_idle = 0
+        # The weights to keep, by name; none are the last ones.
+        self.best_values: dict[str, Tensor] = {}
 
     def exhausted(self, module: nn.Module, loss: float) -> bool:
         """Take note of one more iteration; return whether to stop."""
         self.n_idle = 0 if self._improves(module, loss) else self.n_idle + 1
         return self.n_idle >= self.n_iter_no_change
 
-    def _improves(self, module, loss):
+    def _improves(self, module: nn.Module, loss: float) -> bool:
         improved = loss < self.best_loss - self.tol
         self.best_loss = min(self.best_loss, loss)
         return improved
 
-    @property
-    def best_values(self) -> dict[str, Tensor]:
-        """The best weights by name, if they are not the last ones."""
-        return {}
-
-    def keep_best(self, module: nn.Module) -> None:
-        """Give a module the weights to keep: here the last ones, which it has."""
-
     def state(self) -> dict[str, Any]:
         """Return what to go on from, apart from the weights."""
-        return {name: getattr(self, name) for name in self._kept}
+        names = ("n_idle", "best_loss", "best_score", "scores")
+        return {name: getattr(self, name) for name in names}
 
     def restore(self, state: dict[str, Any], best_values: dict[str, Tensor]) -> None:
         """Go on from there."""
-        vars(self).update(state)
-        for name, values in self.best_values.items():
-            values.copy_(best_values[name])
+        vars(self).update(state, best_values=best_values)
 
 
 class HeldOut(TrainingLoss):
@@ -66,25 +61,21 @@ class HeldOut(TrainingLoss):
     with a worse one.
     """
 
-    _kept = ("n_idle", "best_loss", "best_score", "scores")
+    scores: list[float]
+    best_score: float
 
-    def __init__(self, module: nn.Module, problem: Problem, options):
+    def __init__(self, module: nn.Module, problem: Problem, options: MiniBatchOptions):
         super().__init__(options)
-        self.problem = problem
-        self.weight = (
-            problem.weight / problem.class_frequency.to(problem.weight)[problem.y]
-        )
+        self.problem, self.objective = problem, Objective(problem)
+        frequency = problem.class_frequency.to(problem.weight)
+        self.weight = problem.weight / frequency[problem.y]
         self.classifier = problem.tensor(problem.target.classifier)
-        self.objective = Objective(problem)
         # All classes the same: a constant, which drops out of the adjusted logits.
         if self.objective.log_prior is not None:
-            n_classes = len(self.classifier)
-            self.objective.log_prior = self.classifier.new_full(
-                (n_classes,), -math.log(n_classes)
-            )
+            self.objective.log_prior.fill_(-math.log(len(self.classifier)))
         self.scores = []
         self.best_score, self.best_loss = self._evaluate(module)
-        self.best_weights = Snapshot(module)
+        self.best_values = copies(module)
 
     @torch.no_grad()
     def _evaluate(self, module):
@@ -93,30 +84,19 @@ class HeldOut(TrainingLoss):
         projected = project_rows(module, as_source(self.problem.features))
         module.train()
         # Proxies as they are, not as these rows would have them.
-        proxies = None if module.proxies is None else module.proxies()
+        proxies = module.proxies and module.proxies()
         vectors = self.classifier if proxies is None else proxies
-        y = self.problem.y
+        y, weight = self.problem.y, self.weight.double()
         hits = (projected @ vectors.T).argmax(dim=1) == y
-        weight = self.weight.double()
         # Rounded, so that the order of a sum does not break a tie.
         score = round(float(weight[hits].sum() / weight.sum()), 12)
         return score, float(self.objective(projected, y, self.weight, proxies))
 
-    def _improves(self, module, loss):
+    def _improves(self, module: nn.Module, loss: float) -> bool:
         score, held_out_loss = self._evaluate(module)
         self.scores.append(score)
-        gain = score - self.best_score
-        loss_gain = self.best_loss - held_out_loss
+        gain, loss_gain = score - self.best_score, self.best_loss - held_out_loss
         if gain > 0 or (gain == 0 and loss_gain > 0):
             self.best_score, self.best_loss = score, held_out_loss
-            self.best_weights = Snapshot(module)
+            self.best_values = copies(module)
         return gain > self.tol or (gain == 0 and loss_gain > self.tol)
-
-    def keep_best(self, module: nn.Module) -> None:
-        """Write the best weights into a module."""
-        write(module, self.best_values)
-
-    @property
-    def best_values(self) -> dict[str, Tensor]:
-        """The weights of the best score."""
-        return self.best_weights.values

@@ -3,6 +3,7 @@
 import warnings
 from contextlib import nullcontext
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +14,23 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from skcollapse._utils.checks import is_auto
 from skcollapse.fitting import Objective, Problem
 from skcollapse.network._mixing import CutMix, Mixup
-from skcollapse.network._optimizer import make_optimizer
+from skcollapse.network._optimizer import load_state, make_optimizer
 from skcollapse.network._sampling import EpochOrder, batch_sizes
 from skcollapse.network._schedule import make_schedule
-from skcollapse.network._snapshot import tensors, write
+from skcollapse.network._spec import MiniBatchOptions
 from skcollapse.network._state import NetworkModule
 from skcollapse.rows import as_source
 
 # What batch_size="auto" stands for.
 _BATCH_SIZE = 256
+
+
+class Problems(NamedTuple):
+    """What is minimised, held-out rows, and what is minimised in the first epochs."""
+
+    training: Problem
+    validation: Problem | None = None
+    before_deferral: Problem | None = None
 
 
 class EpochSampler:
@@ -30,8 +39,9 @@ class EpochSampler:
     def __init__(self, problem: Problem, sampler: str | None):
         self.objective = Objective(problem)
         weight = problem.sample_weight
-        self.weight = torch.ones_like(problem.y) if weight is None else weight
-        self.weight = problem.tensor(self.weight)
+        self.weight = problem.tensor(
+            torch.ones_like(problem.y) if weight is None else weight
+        )
         n_classes = len(problem.target.classifier)
         self.order = EpochOrder(problem.y, n_classes, sampler)
         self.total_weight = float(self.weight.double().sum())
@@ -55,53 +65,46 @@ class Epochs:
     def __init__(
         self,
         module: NetworkModule,
-        problems,
-        options,
+        problems: Problems,
+        options: MiniBatchOptions,
         optimizer: dict | None,
         order_seed: int,
         mixup_seed: int,
     ):
-        self.module, self.trainer = module, options.trainer
         problem, trainer = problems.training, options.trainer
-        auto = is_auto(trainer.batch_size)
-        batch_size = _BATCH_SIZE if auto else trainer.batch_size
-        self.sizes = batch_sizes(len(problem.y), batch_size)
+        self.module, self.trainer = module, trainer
+        size = _BATCH_SIZE if is_auto(trainer.batch_size) else int(trainer.batch_size)
+        self.sizes = batch_sizes(len(problem.y), size)
         self.y, self.device = problem.y, problem.y.device
         self.source = as_source(problem.features)
         self.sampler = self.first_sampler = EpochSampler(problem, trainer.sampler)
-        if trainer.deferred:
+        if problems.before_deferral is not None:
             self.first_sampler = EpochSampler(problems.before_deferral, None)
         if trainer.channels_last:
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward = torch.compile(module) if trainer.compile else module
-        self.optimizer = make_optimizer(module, options, optimizer)
+        self.optimizer = make_optimizer(module, options)
+        if optimizer is not None:
+            load_state(self.optimizer, optimizer)
         self.schedule = make_schedule(self.optimizer, options, len(self.sizes))
         # Without gradients a step does nothing, but a schedule wants to have seen one
         # before its own, and the first of half precision is often skipped.
         self.optimizer.step()
         self.parameters = [p for p in module.parameters() if p.requires_grad]
-        within = [] if module.extractor is None else module.extractor.parameters()
-        self.freezable = [p for p in within if p.requires_grad]
+        self.freezable = [p for p in module.extractor.parameters() if p.requires_grad]
         # On the CPU, so that every device sees the rows in the same order.
         self.generator = torch.Generator().manual_seed(order_seed)
-        cuts = trainer.cutmix_alpha > 0
-        alpha = trainer.cutmix_alpha if cuts else trainer.mixup_alpha
-        self.mixup = (CutMix if cuts else Mixup)(alpha, mixup_seed)
-        dtype = trainer.autocast_dtype
-        # Half precision only if it is asked for.
-        on, device = dtype is not None, self.device.type
-        self.precision = torch.autocast(device, dtype) if on else nullcontext()
+        self.mixup = Mixup(trainer.mixup_alpha, mixup_seed)
+        if trainer.cutmix_alpha:
+            self.mixup = CutMix(trainer.cutmix_alpha, mixup_seed)
+        dtype, device = trainer.autocast_dtype, self.device.type
+        self.precision = torch.autocast(device, dtype) if dtype else nullcontext()
         # Gradients too small for half precision are made larger for the way back.
-        self.scaler = torch.amp.GradScaler(
-            self.device.type, enabled=dtype is torch.float16
-        )
+        self.scaler = torch.amp.GradScaler(device, enabled=dtype is torch.float16)
         self.average = None
         if trainer.ema_decay is not None:
-            self.average = AveragedModel(
-                module,
-                multi_avg_fn=get_ema_multi_avg_fn(trainer.ema_decay),
-                use_buffers=True,
-            )
+            average = get_ema_multi_avg_fn(trainer.ema_decay)
+            self.average = AveragedModel(module, multi_avg_fn=average, use_buffers=True)
         self.n_parts = trainer.accumulate
         self.n_epochs = 0
 
@@ -109,11 +112,6 @@ class Epochs:
     def kept(self) -> nn.Module:
         """The module whose weights are those to keep."""
         return self.module if self.average is None else self.average.module
-
-    def keep(self, module: NetworkModule) -> None:
-        """Give a module the weights to keep."""
-        if self.average is not None:
-            write(module, tensors(self.average.module))
 
     def run(self) -> float:
         """Run one epoch; return the mean loss of its batches."""
@@ -131,9 +129,8 @@ class Epochs:
             sampler.weight[order].split(self.sizes),
             strict=True,
         ):
-            loss = self._step(x, y, weight, loss_of, mean_weight)
             # Kept on the device: one transfer an epoch, not one a batch.
-            total = total + loss
+            total = total + self._step(x, y, weight, loss_of, mean_weight)
         return float(total / len(self.sizes))
 
     def skip(self, n_epochs: int) -> None:
@@ -148,14 +145,10 @@ class Epochs:
     def _set_modes(self):
         """Set training mode, but evaluation mode for what does not learn."""
         self.module.train()
-        extractor = self.module.extractor
-        if extractor is None:
-            return
         learns = self.n_epochs > self.trainer.freeze_epochs
         for parameter in self.freezable:
             parameter.requires_grad_(learns)
-        extractor.train(learns)
-        for norm in extractor.modules():
+        for norm in self.module.extractor.train(learns).modules():
             if isinstance(norm, _BatchNorm) and norm.affine:
                 norm.train(norm.weight.requires_grad)
 
@@ -202,9 +195,8 @@ class Epochs:
             x.split(sizes), y.split(sizes), weight.split(sizes), strict=True
         ):
             with self.precision:
-                loss = self.mixup.loss(
-                    self.forward, loss_of, x_part, y_part, weight_part
-                )
+                part = x_part, y_part, weight_part
+                loss = self.mixup.loss(self.forward, loss_of, *part)
             # The loss is normalised by the weight in the batch, which would make a
             # heavy row count less for being heavy.
             loss = loss * (weight_part.sum() / mean_weight)

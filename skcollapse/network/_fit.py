@@ -1,8 +1,7 @@
 """From data to a trained network and what it predicts with."""
 
-from collections.abc import Callable
 from copy import copy, deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -19,8 +18,9 @@ from skcollapse.fitting import (
     hold_out,
 )
 from skcollapse.network._early_stopping import project_rows
+from skcollapse.network._epochs import Problems
 from skcollapse.network._full_batch import train_full_batch
-from skcollapse.network._minibatch import MiniBatchOptions, Problems, train_minibatch
+from skcollapse.network._minibatch import train_minibatch
 from skcollapse.network._optimizer import OPTIMIZERS
 from skcollapse.network._proxies import Proxies
 from skcollapse.network._resuming import Checkpoints, fingerprint
@@ -49,11 +49,12 @@ def fit(data: TrainingData, spec: NetworkSpec, context: FitContext) -> Fitted:
     """
     network = _start(data, spec, context)
     data = data.drop_zero_weight()
-    counts, optimizer, trainer = data.class_counts, None, spec.trainer
+    counts, optimizer = data.class_counts, None
     if spec.one_epoch:
         counts, optimizer = network.class_counts + counts, network.optimizer
-        trainer = copy(trainer)
-        trainer.learning_rate, trainer.early_stopping = "constant", False
+        once = {"learning_rate": "constant", "early_stopping": False}
+        trainer = copy(spec.trainer).set_params(**once)
+        spec = replace(spec, trainer=trainer, max_iter=1)
     # A copy: what a failed fit began with is still there.
     network = replace(deepcopy(network), class_counts=counts)
     module = network.assembled().to(context.device)
@@ -65,22 +66,22 @@ def fit(data: TrainingData, spec: NetworkSpec, context: FitContext) -> Fitted:
     # Training rows say too little of probabilities, unless there is no scale at all.
     calibration_rows = data if spec.loss.unit_features else None
     validation = None
-    if trainer.early_stopping:
-        calibration_rows, data = _hold_out(data, trainer, context)
+    if spec.trainer.early_stopping:
+        calibration_rows, data = _hold_out(data, spec.trainer, context)
         validation = problem(calibration_rows)
     training = problem(data)
     if spec.one_epoch:
         training = replace(training, class_counts=context.to_device(counts))
-    fitted_of = partial(
-        _fitted,
-        spec=spec,
-        network=network,
-        context=context,
-        training=training,
-        calibration_rows=calibration_rows,
-    )
-    context = replace(context, progress=context.progress.map(fitted_of))
-    if spec.solver not in OPTIMIZERS:
+    outcome = _Outcome(spec, network, context, training, calibration_rows)
+    context = replace(context, progress=context.progress.map(outcome))
+    if spec.solver in OPTIMIZERS:
+        deferred = _before_deferral(training, data, spec)
+        problems = Problems(training, validation, deferred)
+        checkpoints = _checkpoints(spec, data, module)
+        course = train_minibatch(
+            module, problems, spec, context, optimizer, checkpoints
+        )
+    else:
         course = train_full_batch(
             module,
             training,
@@ -89,22 +90,7 @@ def fit(data: TrainingData, spec: NetworkSpec, context: FitContext) -> Fitted:
             tol=spec.tol,
             progress=context.progress,
         )
-        return fitted_of((module, course))
-    course = train_minibatch(
-        module,
-        Problems(training, validation, _before_deferral(training, data, trainer)),
-        MiniBatchOptions(
-            spec.solver,
-            spec.alpha,
-            1 if spec.one_epoch else spec.max_iter,
-            spec.tol,
-            trainer,
-        ),
-        context,
-        optimizer,
-        _checkpoints(spec, data, module),
-    )
-    return fitted_of((module, course))
+    return outcome((module, course))
 
 
 def _start(data: TrainingData, spec: NetworkSpec, context: FitContext) -> Network:
@@ -123,11 +109,12 @@ def _start(data: TrainingData, spec: NetworkSpec, context: FitContext) -> Networ
     if isinstance(network.proxies, kind or type(None)):
         return network
     dtype = floating_dtype(network.projector)
-    proxies = kind and kind(torch.as_tensor(spec.target.means, dtype=dtype))
+    start = torch.as_tensor(spec.target.means, dtype=dtype)
+    proxies = None if kind is None else kind(start)
     return replace(network, proxies=proxies, optimizer=None)
 
 
-def _new_network(data, spec, context):
+def _new_network(data: TrainingData, spec: NetworkSpec, context: FitContext) -> Network:
     """Return an untrained network with the scaling of these rows."""
     rows = data.drop_zero_weight()
     weight = rows.row_cost / rows.row_cost.sum()
@@ -135,12 +122,15 @@ def _new_network(data, spec, context):
     if spec.feature_scaling is not None:
         # Layers are initialised for features of unit variance, not rows of unit norm.
         scale /= np.sqrt(len(scale), dtype=scale.dtype)
-    module = _new_projector(rows.X.shape[1], spec, context)
-    dtype = torch.from_numpy(np.empty(0, rows.X.dtype)).dtype
+    n_components = spec.target.classifier.shape[1]
+    module = spec.projector.build(len(scale), n_components, context.rng)
+    dtype = torch.from_numpy(scale).dtype
     return Network(module.to(dtype), center, scale, np.zeros(data.n_classes))
 
 
-def _new_end_to_end(data, spec, context):
+def _new_end_to_end(
+    data: TrainingData, spec: NetworkSpec, context: FitContext
+) -> Network:
     """Return an untrained network around a copy of the extractor."""
     extractor = trainable_copy(spec.extractor, data.X).cpu()
     dtype = floating_dtype(extractor) or data.X.floating_dtype
@@ -148,15 +138,10 @@ def _new_end_to_end(data, spec, context):
     few = next(few.batches(torch.arange(min(2, len(data))), 2))
     with eval_mode(extractor), torch.no_grad():
         features = RowFeatures(extractor)(few)
-    n_features = features.shape[1]
-    module = _new_projector(n_features, spec, context).to(features.dtype)
-    neutral = np.zeros(n_features), np.ones(n_features)
-    return Network(module, *neutral, np.zeros(data.n_classes), extractor=extractor)
-
-
-def _new_projector(n_features, spec, context):
-    n_components = spec.target.classifier.shape[1]
-    return spec.projector.build(n_features, n_components, context.rng)
+    n_features, n_components = features.shape[1], spec.target.classifier.shape[1]
+    module = spec.projector.build(n_features, n_components, context.rng)
+    neutral = np.zeros(n_features), np.ones(n_features), np.zeros(data.n_classes)
+    return Network(module.to(features.dtype), *neutral, extractor=extractor)
 
 
 def _hold_out(data, trainer, context):
@@ -172,9 +157,9 @@ def _hold_out(data, trainer, context):
     return data.take(held), data.take(train)
 
 
-def _before_deferral(problem, data, trainer):
+def _before_deferral(problem, data, spec):
     """Return the problem without class weights, and with an even prior, if needed."""
-    if not trainer.deferred:
+    if not spec.trainer.deferred:
         return None
     given = data.weight if data.sample_weight is None else data.sample_weight
     weight = torch.as_tensor(given).to(problem.y.device)
@@ -191,66 +176,62 @@ def _checkpoints(spec, data, module):
     return Checkpoints(trainer.checkpoint, trainer.checkpoint_every, known_by)
 
 
-def _fitted(
-    outcome: tuple[NetworkModule, Course],
-    *,
-    spec: NetworkSpec,
-    network: Network,
-    context: FitContext,
-    training: Problem,
-    calibration_rows: TrainingData | None,
-) -> Fitted:
-    """Return what training has led to, or would lead to if it ended here.
+@dataclass(frozen=True)
+class _Outcome:
+    """Makes what training has led to, or would lead to if it ended here.
 
-    The module, in evaluation mode, is kept; the network is that before. Training rows
-    finalize proxies, calibration rows choose the temperature, which is 1 without them.
+    The network is that before training. Training rows finalize proxies, calibration
+    rows choose the temperature, which is 1 without them.
     """
-    module, course = outcome
-    target = spec.target
-    if module.proxies is not None:
-        if not spec.one_epoch:
-            _finalize(module, training)
-        target = _geometry_of(module.proxies, spec)
-    network = network.after(module, course.optimizer)
-    projection = export(network.projector, network.center, network.scale)
-    temperature = 1.0
-    if calibration_rows is not None:
-        project: Callable = projection
-        if network.extractor is not None:
-            project = partial(_project, module, context.device, network.dtype)
-        # A copy: to look along the way changes nothing.
-        rng, unit = deepcopy(context.rng), spec.loss.unit_features
-        temperature = fit_temperature(calibration_rows, project, target, unit, rng)
-    module.cpu()
-    return Fitted(
-        projection,
-        target.classifier,
-        target.means,
-        temperature,
-        course.loss_curve,
-        len(course.loss_curve),
-        validation_scores=course.validation_scores,
-        extractor=network.extractor,
-        unit_features=spec.loss.unit_features,
-        network=network,
-    )
+
+    spec: NetworkSpec
+    network: Network
+    context: FitContext
+    training: Problem
+    calibration_rows: TrainingData | None
+
+    @torch.no_grad()
+    def __call__(self, trained: tuple[NetworkModule, Course]) -> Fitted:
+        """Return what a module in evaluation mode, which is kept, predicts with."""
+        module, course = trained
+        spec, training, target = self.spec, self.training, self.spec.target
+        if module.proxies is not None:
+            if not spec.one_epoch:
+                project = partial(project_rows, module, as_source(training.features))
+                module.proxies.finalize(project, training.y, training.sample_weight)
+            target = _geometry_of(module.proxies, spec)
+        network = self.network.after(module, course.optimizer)
+        projection = export(network.projector, network.center, network.scale)
+
+        def project_anew(X):
+            rows = StreamedRows(X, self.context.device, network.dtype)
+            return project_rows(module, rows).float().cpu().numpy()
+
+        temperature = 1.0
+        if self.calibration_rows is not None:
+            temperature = fit_temperature(
+                self.calibration_rows,
+                projection if network.extractor is None else project_anew,
+                target,
+                spec.loss.unit_features,
+                # A copy: to look along the way changes nothing.
+                deepcopy(self.context.rng),
+            )
+        module.cpu()
+        return Fitted(
+            projection,
+            target.classifier,
+            target.means,
+            temperature,
+            course.loss_curve,
+            len(course.loss_curve),
+            validation_scores=course.validation_scores,
+            extractor=network.extractor,
+            unit_features=spec.loss.unit_features,
+            network=network,
+        )
 
 
-@torch.no_grad()
-def _project(module, device, dtype, X):
-    """Return projected rows of a source, in NumPy."""
-    projected = project_rows(module, StreamedRows(X, device, dtype))
-    return projected.float().cpu().numpy()
-
-
-@torch.no_grad()
-def _finalize(module, problem):
-    """Let the proxies of a trained module take note of all rows."""
-    project = partial(project_rows, module, as_source(problem.features))
-    module.proxies.finalize(project, problem.y, problem.sample_weight)
-
-
-@torch.no_grad()
 def _geometry_of(proxies: Proxies, spec: NetworkSpec) -> ClassGeometry:
     """Return trained class vectors as a target, or raise if some coincide."""
     vectors = proxies().cpu().double().numpy()

@@ -36,64 +36,41 @@ def train_full_batch(
     """Train a module in place by L-BFGS on all the rows of a problem at once.
 
     Nothing is drawn: dropout is off. Batch normalisation uses the statistics of all
-    rows, unweighted, and keeps those of the final weights.
-
-    Parameters
-    ----------
-    module, problem, alpha
-        See :func:`train_minibatch`.
-    max_iter : int
-    tol : float
-        Stop when no element of the gradient is larger.
-    progress : Progress, optional
-        The outcome of an iteration is a copy of the module as training would leave it
-        if it ended there, and its course.
-
-    Raises
-    ------
-    ValueError
-        If the loss is not finite, the projector has the wrong number of components,
-        or nothing to train. As after any other exception, the module is as it was
-        before the call.
-
-    Warns
-    -----
-    ConvergenceWarning
-        If ``max_iter`` is reached, or no step along a gradient that is not small
-        lowers the objective.
+    rows, unweighted, and keeps those of the final weights. Training stops where no
+    element of the gradient is larger than ``tol``, and warns if it stops before. After
+    an error the module is as it was. The outcome of an iteration is a copy of the
+    module as it would be left, and its course.
     """
     with all_or_nothing(module):
-        _use_batch_statistics(module)
+        # Switches all randomness off, but lets batch normalisation see the batch.
+        module.eval()
+        for norm in _norms_of(module):
+            norm.train()
         run = _FullBatch(module, problem, alpha, progress or NullProgress())
         precision = torch.finfo(problem.features.dtype).eps
+        # A smaller decrease is rounding.
+        options = {"gtol": tol, "ftol": 8 * precision, "maxls": 50}
+        options |= {"maxiter": max_iter, "maxfun": 50 * max_iter}
         try:
             result = minimize(
                 run.value_and_gradient,
-                run.flat(run.parameters),
+                _flat(run.parameters),
                 method="L-BFGS-B",
                 jac=True,
                 callback=run.accept,
-                options={
-                    "maxiter": max_iter,
-                    "gtol": tol,
-                    # A smaller decrease is rounding.
-                    "ftol": 8 * precision,
-                    "maxls": 50,
-                    "maxfun": 50 * max_iter,
-                },
+                options=options,
             )
         except Stopped:
-            pass
-        else:
-            run.assign(result.x)
-            stuck = result.status == 2 and abs(result.jac).max() > precision**0.5
-            if result.status == 1 or stuck:
-                warnings.warn(
-                    f"L-BFGS has not converged after {result.nit} iterations: "
-                    f"{result.message}. Raise max_iter or tol, or scale the features.",
-                    ConvergenceWarning,
-                    stacklevel=3,
-                )
+            return run.finish(module)
+        run.assign(result.x)
+        stuck = result.status == 2 and abs(result.jac).max() > precision**0.5
+        if result.status == 1 or stuck:
+            warnings.warn(
+                f"L-BFGS has not converged after {result.nit} iterations: "
+                f"{result.message}. Raise max_iter or tol, or scale the features.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         return run.finish(module)
 
 
@@ -102,26 +79,17 @@ class _FullBatch:
 
     def __init__(self, module, problem, alpha, progress):
         self.module, self.problem, self.alpha = module, problem, alpha
-        self.progress = progress
-        self.objective = Objective(problem)
+        self.progress, self.objective = progress, Objective(problem)
         self.weights, others = trainable(module)
         self.parameters = self.weights + others
-        self.value = math.nan
-        self.loss_curve = []
-
-    def flat(self, tensors):
-        """Return tensors like the parameters as one vector."""
-        return np.concatenate(
-            [t.detach().cpu().double().numpy().ravel() for t in tensors]
-        )
+        self.value, self.loss_curve = math.nan, []
 
     @torch.no_grad()
     def assign(self, vector):
         """Write a vector into the parameters."""
-        ends = np.cumsum([p.numel() for p in self.parameters])
-        parts = np.split(vector, ends[:-1])
+        parts = torch.from_numpy(vector).split([p.numel() for p in self.parameters])
         for parameter, part in zip(self.parameters, parts, strict=True):
-            parameter.copy_(torch.from_numpy(part).view_as(parameter))
+            parameter.copy_(part.view_as(parameter))
 
     def value_and_gradient(self, vector):
         """Return the objective and its gradient at a vector."""
@@ -132,7 +100,7 @@ class _FullBatch:
         value = self.objective(projected, problem.y, problem.sample_weight)
         value = value + penalty(self.weights, self.alpha)
         gradient = torch.autograd.grad(value, self.parameters, materialize_grads=True)
-        self.value, gradient = float(value.detach()), self.flat(gradient)
+        self.value, gradient = float(value.detach()), _flat(gradient)
         if not (math.isfinite(self.value) and np.isfinite(gradient).all()):
             raise ValueError(
                 f"The loss is {self.value} in iteration {len(self.loss_curve) + 1}, "
@@ -144,8 +112,8 @@ class _FullBatch:
         """Take note of an iterate, whose value is the last that was computed."""
         self.assign(vector)
         self.loss_curve.append(self.value)
-        n_iter = len(self.loss_curve)
-        if self.progress.end(Iteration(n_iter, self.value, None, self.outcome)):
+        step = Iteration(len(self.loss_curve), self.value, None, self.outcome)
+        if self.progress.end(step):
             raise Stopped
 
     def outcome(self):
@@ -154,33 +122,26 @@ class _FullBatch:
         course = self.finish(copy)
         return copy.eval(), course
 
+    @torch.no_grad()
     def finish(self, module):
-        """Give a module the statistics to keep; return the course so far."""
-        _keep_full_batch_statistics(module, self.problem.features)
+        """Give a module the statistics of all rows; return the course so far."""
+        norms = _norms_of(module)
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.momentum = 1.0  # forget those of all weights before
+        if norms:
+            module(self.problem.features)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
         return Course(list(self.loss_curve))
+
+
+def _flat(tensors):
+    """Return tensors as one vector, in NumPy."""
+    flat = [t.detach().flatten().double() for t in tensors]
+    return torch.cat(flat).cpu().numpy()
 
 
 def _norms_of(module):
     """Return the batch normalisations in a module."""
     return [m for m in module.modules() if isinstance(m, _BatchNorm)]
-
-
-def _use_batch_statistics(module):
-    """Switch all randomness off, but let batch normalisation see the batch."""
-    module.eval()
-    for norm in _norms_of(module):
-        norm.train()
-
-
-@torch.no_grad()
-def _keep_full_batch_statistics(module, features):
-    """Set the running statistics to those of all rows at the present weights."""
-    norms = _norms_of(module)
-    if not norms:
-        return
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 1.0  # forget those of all weights before
-    module(features)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum

@@ -2,14 +2,12 @@
 
 import math
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 
-from skcollapse.fitting import FitContext, Iteration, Problem
+from skcollapse.fitting import FitContext, Iteration
 from skcollapse.network._early_stopping import HeldOut, TrainingLoss
-from skcollapse.network._epochs import Epochs
+from skcollapse.network._epochs import Epochs, Problems
 from skcollapse.network._optimizer import export_state, penalty_of
 from skcollapse.network._randomness import (
     deterministic_algorithms,
@@ -17,41 +15,12 @@ from skcollapse.network._randomness import (
     isolated_randomness,
 )
 from skcollapse.network._resuming import Checkpoints, Run
-from skcollapse.network._snapshot import Course, all_or_nothing
+from skcollapse.network._snapshot import Course, all_or_nothing, tensors, write
+from skcollapse.network._spec import MiniBatchOptions
 from skcollapse.network._state import NetworkModule
-from skcollapse.network._trainer import Trainer
 
 # A loss that has grown so many times has diverged, even if it is finite yet.
 _DIVERGED = 1e6
-
-
-@dataclass(frozen=True)
-class MiniBatchOptions:
-    """How to train on mini-batches: by a solver, for ``max_iter`` epochs.
-
-    ``alpha`` is the strength of the L2 penalty α/2 ‖W‖² on weights, not on biases nor
-    on the scales and shifts of a normalisation; for "adamw" the decoupled weight decay.
-    An epoch must gain more than ``tol`` to count as progress.
-    """
-
-    solver: str
-    alpha: float
-    max_iter: int
-    tol: float
-    trainer: Trainer
-
-
-class Problems(NamedTuple):
-    """What is minimised, held-out rows, and what is minimised in the first epochs.
-
-    With held-out rows training stops by their balanced accuracy and restores the best
-    weights (parameters and buffers). Without them it stops by its own loss and keeps
-    the last ones.
-    """
-
-    training: Problem
-    validation: Problem | None = None
-    before_deferral: Problem | None = None
 
 
 # The gradient is needed also where the caller has switched it off.
@@ -64,18 +33,21 @@ def train_minibatch(
     optimizer: dict | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Course:
-    """Train a module in place on mini-batches of a problem.
+    """Train a module in place on mini-batches; after an error it is as it was.
 
     A batch counts by the weight in it, so that the batches of an epoch add up to the
     loss that the full batch has; the prior that a loss may need is that of the whole
     problem. The same random state gives the same weights bit for bit on the same
     machine; global random state is left alone.
 
+    With held-out rows training stops by their balanced accuracy and keeps the best
+    weights, otherwise by its own loss, and keeps the last ones. The loss of an epoch is
+    the mean over its batches, while the weights move, plus the penalty at its end.
+
     Parameters
     ----------
     module : NetworkModule
-        Maps (b, ...) rows to (b, d). On the device and in the precision of the problem;
-        only parameters that require a gradient are trained.
+        On the device and in the precision of the problem.
     problems, options
     context : FitContext
         Its random state draws the order of the rows, and the seeds of dropout and
@@ -85,19 +57,6 @@ def train_minibatch(
         Of the course of an earlier run on the same module, to go on from.
     checkpoints : Checkpoints, optional
         Where to leave the state of the run, and to go on from if one is left there.
-
-    Returns
-    -------
-    Course
-        The loss is the mean over the batches of an epoch, while the weights move, plus
-        the penalty at its end. ``optimizer`` is the state after the last step.
-
-    Raises
-    ------
-    ValueError
-        If the loss is no longer finite, the projector has the wrong number of
-        components, or nothing to train. As after any other exception, the module is as
-        it was before the call.
     """
     order_seed, dropout_seed, mixup_seed = draw_seeds(context.rng, 3)
     trainer = options.trainer
@@ -109,17 +68,15 @@ def train_minibatch(
         deterministic_algorithms(trainer.deterministic),
     ):
         epochs = Epochs(module, problems, options, optimizer, order_seed, mixup_seed)
-        if problems.validation is None:
-            watch = TrainingLoss(options)
-        else:
+        watch = TrainingLoss(options)
+        if problems.validation is not None:
             watch = HeldOut(module, problems.validation, options)
         loss_curve: list[float] = []
 
         def finish(module):
             """Give a module the weights to keep; return the course so far."""
-            epochs.keep(module)
-            watch.keep_best(module)
-            scores = None if watch.scores is None else list(watch.scores)
+            write(module, watch.best_values or tensors(epochs.kept))
+            scores = watch.scores and list(watch.scores)
             return Course(list(loss_curve), scores, export_state(epochs.optimizer))
 
         def outcome():

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn, optim
 
 from skcollapse.network._proxies import Proxies
+from skcollapse.network._spec import MiniBatchOptions
+from skcollapse.network._state import NetworkModule
 
 
 def adamw(groups, trainer):
@@ -24,34 +26,21 @@ def sgd(groups, trainer):
 OPTIMIZERS = {"adamw": adamw, "sgd": sgd}
 
 
-def make_optimizer(module, options, state: dict | None = None) -> optim.Optimizer:
-    """Return the optimiser of the trainable parameters of a `NetworkModule`.
-
-    Its extractor has a learning rate and a penalty of its own. A state is what
-    `export_state` returned for an optimiser of the same module.
-    """
-    extractor, trainer = module.extractor, options.trainer
-    within = set() if extractor is None else {id(p) for p in extractor.parameters()}
+def make_optimizer(module: NetworkModule, options: MiniBatchOptions) -> optim.Optimizer:
+    """Return the optimiser of what is trainable; extractors have rates of their own."""
+    trainer, of_extractor = options.trainer, set(module.extractor.parameters())
     groups = []
-    for is_extractor, rate, alpha in (
+    for within, rate, alpha in (
         (True, trainer.extractor_learning_rate, trainer.extractor_alpha),
         (False, None, None),
     ):
-        weights, others = (
-            [p for p in kind if (id(p) in within) == is_extractor]
-            for kind in trainable(module)
-        )
         rate = trainer.learning_rate_init if rate is None else rate
         alpha = options.alpha if alpha is None else alpha
-        groups += [
-            {"params": weights, "lr": rate, "weight_decay": alpha},
-            {"params": others, "lr": rate, "weight_decay": 0.0},
-        ]
+        for parameters, decay in zip(trainable(module), (alpha, 0.0), strict=True):
+            chosen = [p for p in parameters if (p in of_extractor) == within]
+            groups.append({"params": chosen, "lr": rate, "weight_decay": decay})
     groups = [group for group in groups if group["params"]]
-    optimizer = OPTIMIZERS[options.solver](groups, trainer)
-    if state is not None:
-        load_state(optimizer, state)
-    return optimizer
+    return OPTIMIZERS[options.solver](groups, trainer)
 
 
 def export_state(optimizer: optim.Optimizer) -> dict[int, dict[str, Tensor]]:
@@ -81,9 +70,9 @@ def trainable(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]
     if not parameters:
         raise ValueError("No parameter of the projector requires a gradient.")
     proxies = [m for m in module.modules() if isinstance(m, Proxies)]
-    of_proxies = {id(p) for m in proxies for p in m.parameters()}
-    weights = [p for p in parameters if p.ndim > 1 and id(p) not in of_proxies]
-    others = [p for p in parameters if p.ndim <= 1 or id(p) in of_proxies]
+    of_proxies = {p for m in proxies for p in m.parameters()}
+    weights = [p for p in parameters if p.ndim > 1 and p not in of_proxies]
+    others = [p for p in parameters if p.ndim <= 1 or p in of_proxies]
     return weights, others
 
 

@@ -81,16 +81,6 @@ class OrthogonalProxies(Proxies):
         """Return the (K, d) class vectors."""
         return normalize(self.turn(self.code))
 
-    def __reduce__(self):
-        # Modules with a parametrisation do not pickle, but their state does.
-        return _restore_orthogonal, (self.code, self.state_dict())
-
-
-def _restore_orthogonal(code, state):
-    proxies = OrthogonalProxies(code).to(code.device)
-    proxies.load_state_dict(state)
-    return proxies
-
 
 class ClassMeanProxies(Proxies):
     """Directions of the class means of the features.

@@ -27,25 +27,16 @@ def tensors(module: nn.Module) -> dict[str, Tensor]:
     return dict(chain(module.named_parameters(), module.named_buffers()))
 
 
+def copies(module: nn.Module) -> dict[str, Tensor]:
+    """Return copies of all parameters and buffers by name."""
+    return {name: t.detach().clone() for name, t in tensors(module).items()}
+
+
 @torch.no_grad()
 def write(module: nn.Module, values: dict[str, Tensor]) -> None:
     """Write values into all parameters and buffers, in place."""
     for name, tensor in tensors(module).items():
         tensor.copy_(values[name])
-
-
-class Snapshot:
-    """A copy of the parameters, the buffers and the modes of a module."""
-
-    def __init__(self, module: nn.Module):
-        self.values = {name: t.detach().clone() for name, t in tensors(module).items()}
-        self.modes = {name: m.training for name, m in module.named_modules()}
-
-    def restore(self, module: nn.Module) -> None:
-        """Write parameters, buffers and modes back in place."""
-        write(module, self.values)
-        for name, submodule in module.named_modules():
-            submodule.training = self.modes[name]
 
 
 @contextmanager
@@ -54,11 +45,13 @@ def all_or_nothing(module: nn.Module) -> Iterator[None]:
 
     That includes KeyboardInterrupt. Gradients are dropped either way.
     """
-    before = Snapshot(module)
+    values, modes = copies(module), [(m, m.training) for m in module.modules()]
     try:
         yield
     except BaseException:
-        before.restore(module)
+        write(module, values)
+        for submodule, training in modes:
+            submodule.training = training
         raise
     else:
         module.eval()

@@ -13,9 +13,25 @@ from skcollapse.network._trainer import Trainer
 from skcollapse.targets import ClassGeometry
 
 
-@dataclass(frozen=True)
-class NetworkSpec:
-    """How a module is trained.
+@dataclass(frozen=True, kw_only=True)
+class MiniBatchOptions:
+    """How to train on mini-batches: by a solver, for ``max_iter`` epochs.
+
+    ``alpha`` is the strength of the L2 penalty α/2 ‖W‖² on weights, not on biases nor
+    on the scales and shifts of a normalisation; for "adamw" the decoupled weight decay.
+    An epoch must gain more than ``tol`` to count as progress.
+    """
+
+    solver: str
+    alpha: float
+    max_iter: int
+    tol: float
+    trainer: Trainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSpec(MiniBatchOptions):
+    """How a network is trained, on mini-batches or by "lbfgs".
 
     Parameters
     ----------
@@ -26,16 +42,8 @@ class NetworkSpec:
         Builds the module, see :mod:`skcollapse.projectors`.
     proxies : subclass of Proxies, or None
         How class vectors are trained beside the module, if they are.
-    solver : {"adamw", "sgd", "lbfgs"}
-    alpha : float
-        Strength of the L2 penalty.
     feature_scaling : {"global", "standard", None}
         Of rows that are features already.
-    max_iter : int
-        Epochs, or iterations of "lbfgs".
-    tol : float
-    trainer : Trainer
-        What only mini-batches use.
     extractor : torch.nn.Module, FeatureExtractor or None
         Trained together with the projector: rows are its inputs then.
     start : Network or None
@@ -50,12 +58,7 @@ class NetworkSpec:
     target: ClassGeometry
     projector: Any
     proxies: type[Proxies] | None
-    solver: str
-    alpha: float
     feature_scaling: str | None
-    max_iter: int
-    tol: float
-    trainer: Trainer
     extractor: nn.Module | FeatureExtractor | None = None
     start: Network | None = None
     one_epoch: bool = False

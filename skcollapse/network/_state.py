@@ -17,8 +17,6 @@ from skcollapse.network._proxies import PROXIES, Proxies
 from skcollapse.projectors import MLPProjector
 from skcollapse.rows import DeviceRows, StreamedRows
 
-_PERCEPTRON = "perceptron"
-
 
 class NetworkModule(nn.Module):
     """What is trained: a projector, an extractor before it, proxies beside it.
@@ -33,12 +31,12 @@ class NetworkModule(nn.Module):
         extractor: nn.Module | None = None,
     ):
         super().__init__()
-        self.extractor = None if extractor is None else RowFeatures(extractor)
+        self.extractor = nn.Identity() if extractor is None else RowFeatures(extractor)
         self.projector, self.proxies = projector, proxies
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the projected rows."""
-        return self.projector(x if self.extractor is None else self.extractor(x))
+        return self.projector(self.extractor(x))
 
 
 @dataclass
@@ -76,12 +74,12 @@ class Network:
 
     def fits(self, data: TrainingData) -> bool:
         """Return whether the data have as many features and classes."""
-        if data.n_classes != len(self.class_counts):
-            return False
-        is_source = not isinstance(data.X, np.ndarray)
-        if is_source or self.extractor is not None:
-            return is_source and self.extractor is not None
-        return data.X.shape[1] == len(self.center)
+        is_source, trains = (
+            not isinstance(data.X, np.ndarray),
+            self.extractor is not None,
+        )
+        same = is_source == trains and (trains or data.X.shape[1] == len(self.center))
+        return same and data.n_classes == len(self.class_counts)
 
     def assembled(self) -> NetworkModule:
         """Return the module that is trained, which is not a copy."""
@@ -93,7 +91,7 @@ class Network:
             self,
             projector=module.projector,
             proxies=module.proxies,
-            extractor=module.extractor and module.extractor.network,
+            extractor=getattr(module.extractor, "network", None),
             optimizer=optimizer,
         )
 
@@ -134,7 +132,7 @@ def _store(module):
     """Return a module of this package as arrays, and anything else as it is."""
     # By exact type: a subclass may hold something else.
     kind = type(module)
-    names = {MLPProjector: _PERCEPTRON, **{k: name for name, k in PROXIES.items()}}
+    names = {MLPProjector: "perceptron", **{k: name for name, k in PROXIES.items()}}
     if kind not in names:
         return module
     parameters = ("dropout",) if kind is MLPProjector else kind.hyperparameters
@@ -147,7 +145,7 @@ def _restore(stored):
     if type(stored) is not Stored:
         return stored
     weights = _tensors(stored.weights)
-    if stored.kind == _PERCEPTRON:
+    if stored.kind == "perceptron":
         module = _perceptron(weights, **stored.parameters)
     else:
         # Each kind begins with its vectors, whatever else it has.
