@@ -5,7 +5,7 @@ and one line in `PROXIES`, `OPTIMIZERS`, `SCHEDULES` or `SAMPLERS`.
 """
 
 from skcollapse.network._augment import RandomCropFlip
-from skcollapse.network._epochs import EpochSampler, Problems
+from skcollapse.network._epochs import Problems
 from skcollapse.network._fit import fit
 from skcollapse.network._full_batch import train_full_batch
 from skcollapse.network._minibatch import train_minibatch
@@ -15,6 +15,7 @@ from skcollapse.network._proxies import PROXIES, Proxies
 from skcollapse.network._sampling import (
     SAMPLERS,
     EpochOrder,
+    EpochSampler,
     batch_sizes,
     class_probabilities,
 )

@@ -2,7 +2,6 @@
 
 import warnings
 from contextlib import nullcontext
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -12,10 +11,10 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from skcollapse._utils.checks import is_auto
-from skcollapse.fitting import Objective, Problem
+from skcollapse.fitting import Problem
 from skcollapse.network._mixing import CutMix, Mixup
 from skcollapse.network._optimizer import load_state, make_optimizer
-from skcollapse.network._sampling import EpochOrder, batch_sizes
+from skcollapse.network._sampling import EpochSampler, batch_sizes
 from skcollapse.network._schedule import make_schedule
 from skcollapse.network._spec import MiniBatchOptions
 from skcollapse.network._state import NetworkModule
@@ -33,31 +32,8 @@ class Problems(NamedTuple):
     before_deferral: Problem | None = None
 
 
-class EpochSampler:
-    """Draws which rows make an epoch, and knows what their loss is."""
-
-    def __init__(self, problem: Problem, sampler: str | None):
-        self.objective = Objective(problem)
-        weight = problem.sample_weight
-        self.weight = problem.tensor(
-            torch.ones_like(problem.y) if weight is None else weight
-        )
-        n_classes = len(problem.target.classifier)
-        self.order = EpochOrder(problem.y, n_classes, sampler)
-        self.total_weight = float(self.weight.double().sum())
-        if sampler is None:
-            return
-        # How heavy the classes are in what is drawn: the prior that a loss adjusts for.
-        drawn = self.order.probabilities.to(problem.y.device)
-        heavy = torch.zeros_like(drawn).index_add_(0, problem.y, self.weight.double())
-        mass = drawn * heavy / self.order.counts.to(drawn).clamp(min=1)
-        self.total_weight = float(mass.sum()) * len(problem.y)
-        if self.objective.log_prior is not None:
-            self.objective.log_prior = problem.tensor((mass / mass.sum()).log())
-
-
 class Epochs:
-    """Runs one epoch after the other, from the state of an optimiser if there is one.
+    """Runs one epoch after the other.
 
     There are two seeds, so that mixup leaves the order of the rows the same.
     """
@@ -77,9 +53,9 @@ class Epochs:
         self.sizes = batch_sizes(len(problem.y), size)
         self.y, self.device = problem.y, problem.y.device
         self.source = as_source(problem.features)
-        self.sampler = self.first_sampler = EpochSampler(problem, trainer.sampler)
+        self.sampler = self.last_sampler = EpochSampler(problem, trainer.sampler)
         if problems.before_deferral is not None:
-            self.first_sampler = EpochSampler(problems.before_deferral, None)
+            self.sampler = EpochSampler(problems.before_deferral, None)
         if trainer.channels_last:
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward = torch.compile(module) if trainer.compile else module
@@ -117,20 +93,18 @@ class Epochs:
         """Run one epoch; return the mean loss of its batches."""
         self.n_epochs += 1
         self._set_modes()
-        deferred = self.n_epochs <= self.trainer.deferred
-        sampler = self.first_sampler if deferred else self.sampler
-        loss_of = partial(self._loss, sampler.objective)
-        mean_weight = sampler.total_weight / len(self.sizes)
-        order = sampler.order(self.generator).to(self.device)
-        total = 0.0
+        if self.n_epochs > self.trainer.deferred:
+            self.sampler = self.last_sampler
+        order = self.sampler.order(self.generator).to(self.device)
+        total = torch.zeros((), device=self.device)
         for x, y, weight in zip(
             self.source.batches(order, self.sizes),
             self.y[order].split(self.sizes),
-            sampler.weight[order].split(self.sizes),
+            self.sampler.weight[order].split(self.sizes),
             strict=True,
         ):
             # Kept on the device: one transfer an epoch, not one a batch.
-            total = total + self._step(x, y, weight, loss_of, mean_weight)
+            total = total + self._step(x, y, weight)
         return float(total / len(self.sizes))
 
     def skip(self, n_epochs: int) -> None:
@@ -152,15 +126,15 @@ class Epochs:
             if isinstance(norm, _BatchNorm) and norm.affine:
                 norm.train(norm.weight.requires_grad)
 
-    def _loss(self, objective, projected: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    def _loss(self, projected: Tensor, y: Tensor, weight: Tensor) -> Tensor:
         """Return the loss of projected rows, with proxies as these rows have them."""
-        vectors, proxies = None, self.module.proxies
-        if proxies is not None:
+        objective, vectors = self.sampler.objective, None
+        if self.module.proxies is not None:
             objective.check(projected, y)
-            vectors = proxies.of_batch(projected, y, weight)
+            vectors = self.module.proxies.of_batch(projected, y, weight)
         return objective(projected, y, weight, vectors)
 
-    def _step(self, x, y, weight, loss_of, mean_weight):
+    def _step(self, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
         """Move the weights by one batch; return its loss."""
         if self.trainer.augment is not None:
             x = self.trainer.augment(x)
@@ -168,7 +142,7 @@ class Epochs:
             x = x.contiguous(memory_format=torch.channels_last)
         while True:
             try:
-                loss = self._gradient(x, y, weight, loss_of, mean_weight)
+                loss = self._gradient(x, y, weight)
                 break
             except torch.OutOfMemoryError:
                 # A row alone has no statistics.
@@ -186,17 +160,18 @@ class Epochs:
             self.average.update_parameters(self.module)
         return loss
 
-    def _gradient(self, x, y, weight, loss_of, mean_weight):
+    def _gradient(self, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
         """Compute the gradient of a batch, part by part; return its loss."""
         self.optimizer.zero_grad(set_to_none=True)
-        total = 0.0
+        mean_weight = self.sampler.total_weight / len(self.sizes)
+        total = torch.zeros((), device=self.device)
         sizes = batch_sizes(len(y), -(-len(y) // self.n_parts))
         for x_part, y_part, weight_part in zip(
             x.split(sizes), y.split(sizes), weight.split(sizes), strict=True
         ):
             with self.precision:
                 part = x_part, y_part, weight_part
-                loss = self.mixup.loss(self.forward, loss_of, *part)
+                loss = self.mixup.loss(self.forward, self._loss, *part)
             # The loss is normalised by the weight in the batch, which would make a
             # heavy row count less for being heavy.
             loss = loss * (weight_part.sum() / mean_weight)

@@ -1,7 +1,4 @@
-"""In which order, and how often, rows come, and in what batches.
-
-A new sampler is a line.
-"""
+"""In which order, and how often, rows come, and in what batches."""
 
 import math
 
@@ -9,25 +6,15 @@ import torch
 from torch import Tensor
 
 from skcollapse._utils.checks import check_choice
+from skcollapse.fitting import Objective, Problem
 
-# The power of the class counts that the probabilities of the classes follow.
+# The power of the class counts that the probabilities of the classes follow: a new
+# sampler is a line.
 SAMPLERS = {"square_root": 0.5, "balanced": 0.0}
 
 
 def class_probabilities(class_counts: Tensor, sampler: str) -> Tensor:
-    """Return how often rows of each of K classes are drawn, in float64.
-
-    The probability of a class of n rows is proportional to √n for "square_root", and
-    the same for all classes that have rows for "balanced".
-
-    Examples
-    --------
-    >>> import torch
-    >>> class_probabilities(torch.tensor([81, 9, 0]), "square_root")
-    tensor([0.7500, 0.2500, 0.0000], dtype=torch.float64)
-    >>> class_probabilities(torch.tensor([81, 9, 0]), "balanced")
-    tensor([0.5000, 0.5000, 0.0000], dtype=torch.float64)
-    """
+    """Return how often rows of each of K classes are drawn, in float64."""
     counts = class_counts.double()
     share = counts.pow(SAMPLERS[sampler]).where(counts > 0, 0)
     return share / share.sum()
@@ -47,14 +34,6 @@ class EpochOrder:
        recognition", ICLR 2020, section 4.1, arXiv:1910.09217.
     .. [2] Mahajan et al., "Exploring the limits of weakly supervised pretraining", ECCV
        2018, section 2.2, arXiv:1805.00932: the square root.
-
-    Examples
-    --------
-    >>> import torch
-    >>> y = torch.tensor([0] * 990 + [1] * 10)
-    >>> order = EpochOrder(y, 2, "balanced")(torch.Generator().manual_seed(0))
-    >>> len(order), y[order].bincount().tolist()
-    (1000, [500, 500])
     """
 
     def __init__(self, y: Tensor, n_classes: int, sampler: str | None = None):
@@ -69,10 +48,7 @@ class EpochOrder:
             self.probabilities = class_probabilities(self.counts, sampler)
 
     def __call__(self, generator: torch.Generator) -> Tensor:
-        """Draw the (n,) indices of the rows of an epoch, on the CPU.
-
-        The generator is on the CPU too: every device sees the rows in the same order.
-        """
+        """Draw the (n,) indices of the rows of an epoch, on the CPU."""
         if self.sampler is None:
             return torch.randperm(self.n_rows, generator=generator)
         # Of rows at once torch could tell no more than 2 ** 24 apart.
@@ -86,17 +62,32 @@ class EpochOrder:
         return self.by_class[start[drawn] + within]
 
 
+class EpochSampler:
+    """Draws which rows make an epoch, and knows what their loss is."""
+
+    def __init__(self, problem: Problem, sampler: str | None):
+        y, weight = problem.y, problem.sample_weight
+        self.objective = Objective(problem)
+        self.weight = problem.tensor(torch.ones_like(y) if weight is None else weight)
+        self.order = EpochOrder(y, len(problem.target.classifier), sampler)
+        self.total_weight = float(self.weight.double().sum())
+        if sampler is None:
+            return
+        # How heavy the classes are in what is drawn: the prior that a loss adjusts for.
+        drawn = self.order.probabilities.to(y.device)
+        heavy = torch.zeros_like(drawn).index_add_(0, y, self.weight.double())
+        mass = drawn * heavy / self.order.counts.to(drawn).clamp(min=1)
+        self.total_weight = float(mass.sum()) * len(y)
+        if self.objective.log_prior is not None:
+            self.objective.log_prior = problem.tensor((mass / mass.sum()).log())
+
+
 def batch_sizes(n_rows: int, batch_size: int) -> list[int]:
     """Share the rows of an epoch out into batches as equal as can be.
 
     A small last batch would have poor statistics for batch normalisation, and few
     samples to contrast. A single row has none at all and makes no batch unless asked
     for, so that batches of two or three may exceed ``batch_size`` by one.
-
-    Examples
-    --------
-    >>> batch_sizes(10, 4), batch_sizes(9, 8), batch_sizes(5, 2), batch_sizes(3, 4)
-    ([4, 3, 3], [5, 4], [3, 2], [3])
     """
     n_batches = math.ceil(n_rows / batch_size)
     if batch_size > 1:

@@ -43,19 +43,9 @@ class NetworkModule(nn.Module):
 class Network:
     """A network in training: all that going on with it needs, on the CPU.
 
-    Parameters
-    ----------
-    projector : torch.nn.Module
-    center, scale : ndarrays of shape (p,)
-        Scaling of the rows; neutral if an extractor is trained.
-    class_counts : ndarray of shape (K,)
-        Sum of the weights of each class that it has been trained with.
-    proxies : Proxies, optional
-        Class vectors that are trained beside the projector.
-    extractor : torch.nn.Module, optional
-        Is trained too: rows are its inputs.
-    optimizer : dict, optional
-        State of a mini-batch optimiser after its last step.
+    The scaling of the rows is neutral if an extractor, which takes them, is trained.
+    Class counts are sums of the weights that it has been trained with; the optimiser
+    is its state after the last step.
     """
 
     projector: nn.Module
@@ -156,19 +146,20 @@ def _restore(stored):
 
 
 def _perceptron(weights, dropout):
-    shapes = {name: tuple(values.shape) for name, values in weights.items()}
-    hidden = [s for name, s in shapes.items() if name.startswith("hidden") and s[1:]]
-    layers = [*hidden, shapes["output.weight"]]
+    """Return a perceptron with layers for these weights."""
+    output = weights["output.weight"]
+    layers = [w for name, w in weights.items() if w.ndim > 1 and "shortcut" not in name]
+    n_features, *hidden = [layer.shape[1] for layer in layers]
     module = MLPProjector(
-        layers[0][1],
-        [n_out for n_out, _ in hidden],
-        layers[-1][0],
+        n_features,
+        hidden,
+        len(output),
         generator=torch.Generator(),
         dropout=dropout,
-        residual="shortcut.weight" in shapes,
-        batch_norm="norm.weight" in shapes,
+        residual="shortcut.weight" in weights,
+        batch_norm="norm.weight" in weights,
     )
-    return module.to(weights["output.weight"].dtype)
+    return module.to(output.dtype)
 
 
 def _arrays(values):
