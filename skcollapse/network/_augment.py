@@ -77,22 +77,21 @@ class RandomCropFlip:
                 f"{tuple(images.shape)}. Images of one channel have c = 1."
             )
         n, c, h, w = images.shape
-        top, left = self._draw(2 * self.padding + 1, 2, images, generator)
+        device = images.device if generator is None else generator.device
+
+        def draw(high, rows):
+            """Return (rows, n) integers below ``high``."""
+            drawn = torch.randint(high, (rows, n), generator=generator, device=device)
+            return drawn.to(images.device, non_blocking=True)
+
+        top, left = draw(2 * self.padding + 1, 2)
         rows = top[:, None] + torch.arange(h, device=images.device)
         columns = left[:, None] + torch.arange(w, device=images.device)
         if self.flip:
-            (mirrored,) = self._draw(2, 1, images, generator)
+            (mirrored,) = draw(2, 1)
             columns = columns.where(mirrored[:, None] == 0, columns.flip(1))
         padded = pad(images, 4 * [self.padding]).flatten(2)
         # One gather of n × c × h·w numbers, whatever the places.
         pixels = rows[:, :, None] * (w + 2 * self.padding) + columns[:, None, :]
         pixels = pixels.reshape(n, 1, h * w).expand(n, c, h * w)
         return padded.gather(2, pixels).reshape(n, c, h, w)
-
-    @staticmethod
-    def _draw(high, rows, images, generator):
-        """Return (rows, n) integers below ``high``, on the device of the images."""
-        device = images.device if generator is None else generator.device
-        size = (rows, len(images))
-        drawn = torch.randint(high, size, generator=generator, device=device)
-        return drawn.to(images.device, non_blocking=True)

@@ -39,14 +39,7 @@ _COLLAPSED = 1e-3
 @torch.inference_mode(False)
 @torch.enable_grad()
 def fit(data: TrainingData, spec: NetworkSpec, context: FitContext) -> Fitted:
-    """Train a network, from the present weights of ``spec.start`` if there is one.
-
-    Raises
-    ------
-    ValueError
-        If the data do not fit the start, too few rows are left to hold some out, the
-        loss diverges, or proxies coincide.
-    """
+    """Train a network, from the present weights of ``spec.start`` if there is one."""
     network = _start(data, spec, context)
     data = data.drop_zero_weight()
     counts, optimizer = data.class_counts, None
@@ -57,7 +50,8 @@ def fit(data: TrainingData, spec: NetworkSpec, context: FitContext) -> Fitted:
         spec = replace(spec, trainer=trainer, max_iter=1)
     # A copy: what a failed fit began with is still there.
     network = replace(deepcopy(network), class_counts=counts)
-    module = network.assembled().to(context.device)
+    module = NetworkModule(network.projector, network.proxies, network.extractor)
+    module.to(context.device)
 
     def problem(data: TrainingData) -> Problem:
         features = network.rows(data.X, context.device)
@@ -97,8 +91,7 @@ def _start(data: TrainingData, spec: NetworkSpec, context: FitContext) -> Networ
     """Return the network to go on from, or an untrained one, with the proxies asked."""
     network = spec.start
     if network is None:
-        begin = _new_network if spec.extractor is None else _new_end_to_end
-        network = begin(data, spec, context)
+        network = _new_network(data, spec, context)
     elif not network.fits(data):
         raise ValueError(
             "warm_start=True needs the features and classes of the last fit: "
@@ -115,33 +108,29 @@ def _start(data: TrainingData, spec: NetworkSpec, context: FitContext) -> Networ
 
 
 def _new_network(data: TrainingData, spec: NetworkSpec, context: FitContext) -> Network:
-    """Return an untrained network with the scaling of these rows."""
-    rows = data.drop_zero_weight()
-    weight = rows.row_cost / rows.row_cost.sum()
-    center, scale = fit_scaling(rows.X, weight, spec.feature_scaling)
-    if spec.feature_scaling is not None:
-        # Layers are initialised for features of unit variance, not rows of unit norm.
-        scale /= np.sqrt(len(scale), dtype=scale.dtype)
+    """Return an untrained network with the scaling of these rows, or an extractor."""
+    extractor = None
+    if spec.extractor is None:
+        rows = data.drop_zero_weight()
+        weight = rows.row_cost / rows.row_cost.sum()
+        center, scale = fit_scaling(rows.X, weight, spec.feature_scaling)
+        if spec.feature_scaling is not None:
+            # Layers are initialised for features of unit variance, not of unit norm.
+            scale /= np.sqrt(len(scale), dtype=scale.dtype)
+        dtype = torch.from_numpy(scale).dtype
+    else:
+        extractor = trainable_copy(spec.extractor, data.X).cpu()
+        dtype = floating_dtype(extractor) or data.X.floating_dtype
+        few = StreamedRows(data.X, torch.device("cpu"), dtype)
+        few = next(few.batches(torch.arange(min(2, len(data))), 2))
+        with eval_mode(extractor), torch.no_grad():
+            features = RowFeatures(extractor)(few)
+        center, scale = np.zeros(features.shape[1]), np.ones(features.shape[1])
+        dtype = features.dtype
     n_components = spec.target.classifier.shape[1]
-    module = spec.projector.build(len(scale), n_components, context.rng)
-    dtype = torch.from_numpy(scale).dtype
-    return Network(module.to(dtype), center, scale, np.zeros(data.n_classes))
-
-
-def _new_end_to_end(
-    data: TrainingData, spec: NetworkSpec, context: FitContext
-) -> Network:
-    """Return an untrained network around a copy of the extractor."""
-    extractor = trainable_copy(spec.extractor, data.X).cpu()
-    dtype = floating_dtype(extractor) or data.X.floating_dtype
-    few = StreamedRows(data.X, torch.device("cpu"), dtype)
-    few = next(few.batches(torch.arange(min(2, len(data))), 2))
-    with eval_mode(extractor), torch.no_grad():
-        features = RowFeatures(extractor)(few)
-    n_features, n_components = features.shape[1], spec.target.classifier.shape[1]
-    module = spec.projector.build(n_features, n_components, context.rng)
-    neutral = np.zeros(n_features), np.ones(n_features), np.zeros(data.n_classes)
-    return Network(module.to(features.dtype), *neutral, extractor=extractor)
+    module = spec.projector.build(len(center), n_components, context.rng).to(dtype)
+    counts = np.zeros(data.n_classes)
+    return Network(module, center, scale, counts, extractor=extractor)
 
 
 def _hold_out(data, trainer, context):

@@ -42,21 +42,9 @@ def train_minibatch(
 
     With held-out rows training stops by their balanced accuracy and keeps the best
     weights, otherwise by its own loss, and keeps the last ones. The loss of an epoch is
-    the mean over its batches, while the weights move, plus the penalty at its end.
-
-    Parameters
-    ----------
-    module : NetworkModule
-        On the device and in the precision of the problem.
-    problems, options
-    context : FitContext
-        Its random state draws the order of the rows, and the seeds of dropout and
-        mixup. The outcome of an epoch is a copy of the module, with the weights that
-        training would keep if it ended there, in evaluation mode, and its course.
-    optimizer : dict, optional
-        Of the course of an earlier run on the same module, to go on from.
-    checkpoints : Checkpoints, optional
-        Where to leave the state of the run, and to go on from if one is left there.
+    the mean over its batches, while the weights move, plus the penalty at its end. Its
+    outcome is a copy of the module as it would be left, and its course. ``optimizer``
+    is that of the course of an earlier run on the same module, to go on from.
     """
     order_seed, dropout_seed, mixup_seed = draw_seeds(context.rng, 3)
     trainer = options.trainer

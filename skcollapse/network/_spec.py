@@ -31,35 +31,22 @@ class MiniBatchOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSpec(MiniBatchOptions):
-    """How a network is trained, on mini-batches or by "lbfgs".
-
-    Parameters
-    ----------
-    loss : Loss
-    target : ClassGeometry
-        Its class means are where proxies start.
-    projector : projector with ``is_module``
-        Builds the module, see :mod:`skcollapse.projectors`.
-    proxies : subclass of Proxies, or None
-        How class vectors are trained beside the module, if they are.
-    feature_scaling : {"global", "standard", None}
-        Of rows that are features already.
-    extractor : torch.nn.Module, FeatureExtractor or None
-        Trained together with the projector: rows are its inputs then.
-    start : Network or None
-        The network to go on from; None builds one.
-    one_epoch : bool
-        Train for one epoch with a constant learning rate, from where the optimiser was.
-    fingerprint : dict of str to str
-        What the parameters are, as short texts: a checkpoint of others is refused.
-    """
+    """How a network is trained, on mini-batches or by "lbfgs"."""
 
     loss: Loss
+    # Its class means are where proxies start.
     target: ClassGeometry
+    # Builds the module, see `skcollapse.projectors`.
     projector: Any
+    # How class vectors are trained beside the module, if they are.
     proxies: type[Proxies] | None
+    # Of rows that are features already.
     feature_scaling: str | None
+    # Trained together with the projector: rows are its inputs then.
     extractor: nn.Module | FeatureExtractor | None = None
+    # The network to go on from; None builds one.
     start: Network | None = None
+    # One epoch at a constant rate, from where the optimiser was.
     one_epoch: bool = False
+    # What the parameters are, as short texts: a checkpoint of others is refused.
     fingerprint: dict[str, str] = field(default_factory=dict)

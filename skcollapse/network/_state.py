@@ -71,10 +71,6 @@ class Network:
         same = is_source == trains and (trains or data.X.shape[1] == len(self.center))
         return same and data.n_classes == len(self.class_counts)
 
-    def assembled(self) -> NetworkModule:
-        """Return the module that is trained, which is not a copy."""
-        return NetworkModule(self.projector, self.proxies, self.extractor)
-
     def after(self, module: NetworkModule, optimizer: dict | None) -> "Network":
         """Return the network of a trained module."""
         return replace(
