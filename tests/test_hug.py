@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.metrics import balanced_accuracy_score
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from skcollapse import ETFClassifier, HUGClassifier
@@ -24,7 +25,7 @@ from skcollapse.training import Trainer
 COUNTS = np.array([60, 24, 12, 8, 6])
 K, P = len(COUNTS), 6
 TRAINED = {
-    "trainer": Trainer(learning_rate_init=0.02, batch_size=16),
+    "trainer": Trainer(learning_rate_init=0.03, batch_size=32),
     "max_iter": 40,
     "feature_scaling": "standard",
 }
@@ -32,6 +33,13 @@ FIXED = {"projector": "linear", "feature_scaling": "standard"}
 every_proxy = pytest.mark.parametrize("proxy", ["fixed", *PROXIES])
 every_trained = pytest.mark.parametrize("proxy", PROXIES)
 every_criterion = pytest.mark.parametrize("criterion", ["mhe", "mhs", "mgd"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Leave matrices this small to one thread: more would wait for each other."""
+    with threadpool_limits(1):
+        yield
 
 
 def blobs(seed=0, counts=COUNTS):
@@ -61,7 +69,7 @@ def fit(X=X, y=Y, sample_weight=None, **parameters):
 # --- unconstrained features ---------------------------------------------------------
 
 
-def train_free_features(classifier, counts):
+def train_free_features(classifier, counts, epochs=400):
     """Train a feature for each sample, which nothing constrains; return all and y."""
     y = np.repeat(np.arange(len(counts)), counts)
     # A linear map of one-hot rows: every row is projected to where it likes.
@@ -72,10 +80,10 @@ def train_free_features(classifier, counts):
         assignment="identity",
         solver="adamw",
         alpha=0.0,
-        max_iter=800,
+        max_iter=epochs,
         tol=0.0,
         trainer=Trainer(
-            learning_rate_init=0.05, batch_size=len(y), n_iter_no_change=800
+            learning_rate_init=0.05, batch_size=len(y), n_iter_no_change=epochs
         ),
         random_state=0,
     )
@@ -103,7 +111,7 @@ def test_free_features_collapse_to_the_code(n_classes, n_components, proxy):
 @every_criterion
 def test_free_features_collapse_under_every_criterion(criterion):
     model = HUGClassifier(criterion, proxy="learnable", n_components=3)
-    features, vectors, y = train_free_features(model, [9, 2, 3, 4, 5, 6])
+    features, vectors, y = train_free_features(model, [9, 2, 3, 4, 5, 6], 800)
     # The octahedron, under each of them.
     assert min_angle(vectors) == pytest.approx(90, abs=1)
     assert np.linalg.norm(features - vectors[y], axis=1).max() < 5e-3

@@ -27,21 +27,24 @@ from skcollapse.classifiers._check import (
 )
 from skcollapse.classifiers._predict import PredictionMixin
 from skcollapse.classifiers._publish import attributes
-from skcollapse.classifiers._specify import specify, trains_on_mini_batches
+from skcollapse.classifiers._specify import specify
 from skcollapse.classifiers._weights import WeightFilesMixin
 from skcollapse.extract import portable
 from skcollapse.fitting import FitContext, NoContext, Progress, TrainingData
 from skcollapse.losses import Loss
+from skcollapse.network import OPTIMIZERS
 from skcollapse.targets import ClassGeometry
 
 
 def _has_partial_fit(estimator):
-    if trains_on_mini_batches(estimator):
+    projector, solver = estimator.projector, estimator.solver
+    name = getattr(projector, "name", projector)
+    if name != "kernel" and solver in ("auto", *OPTIMIZERS):
         return True
     raise AttributeError(
         "partial_fit trains on mini-batches: it needs solver 'auto', 'adamw' or 'sgd', "
-        f"and a projector other than 'kernel'; got solver={estimator.solver!r} and "
-        f"projector={estimator.projector!r}."
+        f"and a projector other than 'kernel'; got solver={solver!r} and "
+        f"projector={projector!r}."
     )
 
 
@@ -173,12 +176,12 @@ class ProjectionClassifier(
         progress = Progress(NoContext(), {}, dict, self._log)
         rng = resolve_random_state(self.random_state)
         context = FitContext(device, rng, progress)
+        counts = checked.class_counts
         if before is not None and before.network is not None:
             target = ClassGeometry(before.target, before.target_means)
-            counts = checked.class_counts + self.class_counts_
+            counts = counts + self.class_counts_
         else:
-            counts = checked.class_counts
-            target = self._make_target(counts, checked.data, context.rng)
+            target = self._make_target(counts, checked.data, rng)
         fitted = self._solve(plan, checked.data, target, context)
         if before is not None:
             curve = [*before.loss_curve, *fitted.loss_curve]

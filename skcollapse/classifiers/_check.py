@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from sklearn.utils import (
     check_array,
     check_random_state,
@@ -25,45 +24,27 @@ from skcollapse.rows import as_rows, read_labels
 
 
 class CheckedData(NamedTuple):
-    """The data of a fit, and what of it only the classifier has to know.
-
-    Parameters
-    ----------
-    data : TrainingData
-    classes : ndarray of shape (K,)
-        Labels.
-    class_counts : ndarray of shape (K,)
-        Sum of the sample weights of each class.
-    extractor : torch.nn.Module, FeatureExtractor or None
-        A copy of the one that gave the features, if it is not trained.
-    """
+    """The data of a fit, and what of it only the classifier has to know."""
 
     data: TrainingData
     classes: np.ndarray
+    # Sums of the sample weights.
     class_counts: np.ndarray
+    # A copy of the one that gave the features, if it is not trained.
     extractor: Any
 
 
-def as_given(
-    estimator: Any, X: Any, y: Any, sample_weight: Any
-) -> tuple[Any, Any, Any]:
+def as_given(estimator, X, y, sample_weight) -> tuple[Any, Any, Any]:
     """Return what was passed with tensors in NumPy, and the labels of a data set."""
     if y is None and isinstance(X, Dataset) and estimator.extractor is not None:
         y = read_labels(X, n_workers(estimator))
     return to_numpy(X), to_numpy(y), to_numpy(sample_weight)
 
 
-def check_fit(
-    estimator: Any,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    groups: Any,
-    device: torch.device,
-) -> CheckedData:
+def check_fit(estimator, X, y, sample_weight, groups, device) -> CheckedData:
     """Return the checked data of a fit; features, if an extractor gives them."""
     extractor = _extractor_to_keep(estimator)
-    X, y, weight = check_rows(estimator, X, y, sample_weight)
+    X, y, weight = _check_rows(estimator, X, y, sample_weight, reset=True)
     classes = np.unique(y[weight > 0])
     if len(classes) < 2:
         raise ValueError(
@@ -74,23 +55,15 @@ def check_fit(
     indices = np.searchsorted(classes, y).clip(max=len(classes) - 1)
     features = _features(estimator, extractor, X, device, estimator.memory)
     groups = _check_groups(groups, len(y))
-    data = _training_data(estimator, features, indices, weight, classes)
-    counts = np.bincount(indices, weight, minlength=len(classes))
+    data, counts = _training_data(estimator, features, indices, weight, classes)
     return CheckedData(replace(data, groups=groups), classes, counts, extractor)
 
 
-def check_partial_fit(
-    estimator: Any,
-    X: Any,
-    y: Any,
-    classes: Any,
-    sample_weight: Any,
-    device: torch.device,
-) -> CheckedData:
+def check_partial_fit(estimator, X, y, classes, sample_weight, device) -> CheckedData:
     """Return the checked data of one more epoch, with the class counts of its rows."""
     goes_on = going_on_from(estimator) is not None
     extractor = estimator.extractor_ if goes_on else _extractor_to_keep(estimator)
-    X, y, weight = check_rows(estimator, X, y, sample_weight, reset=not goes_on)
+    X, y, weight = _check_rows(estimator, X, y, sample_weight, reset=not goes_on)
     begins_anew = not goes_on and classes is not None
     known = None if begins_anew else getattr(estimator, "classes_", None)
     classes = resolve_classes(classes, known)
@@ -101,8 +74,7 @@ def check_partial_fit(
         )
     indices = np.searchsorted(classes, y)
     features = _features(estimator, extractor, X, device, None)
-    data = _training_data(estimator, features, indices, weight, classes)
-    counts = np.bincount(indices, weight, minlength=len(classes))
+    data, counts = _training_data(estimator, features, indices, weight, classes)
     return CheckedData(data, classes, counts, extractor)
 
 
@@ -112,9 +84,7 @@ def going_on_from(estimator: Any) -> Any:
     return None if fitted is None else fitted.network
 
 
-def check_rows(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool = True
-) -> tuple[Any, np.ndarray, np.ndarray]:
+def _check_rows(estimator, X, y, sample_weight, *, reset):
     """Return checked X, labels and sample weights, in NumPy."""
     check_one_label(y)
     X, y = check_inputs(estimator, X, y, reset=reset)
@@ -207,11 +177,12 @@ def _check_groups(groups, n_rows):
 
 
 def _training_data(estimator, X, y, weight, classes):
-    """Return the rows, with what ``class_weight`` says."""
+    """Return the rows with what ``class_weight`` says, and the weight of each class."""
+    class_counts = np.bincount(y, weight, minlength=len(classes))
     class_weight, given = estimator.class_weight, None
     balanced = isinstance(class_weight, str) and class_weight == "balanced"
     if balanced or estimator._balances_classes:
-        given, counts = weight, np.bincount(y, weight, minlength=len(classes))
+        given, counts = weight, class_counts
         # As if the classes were equally frequent: of the prior too. A class whose
         # rows have no weight has none to share.
         share = np.divide(1, counts, where=counts > 0, out=np.zeros_like(counts))
@@ -224,4 +195,5 @@ def _training_data(estimator, X, y, weight, classes):
                 f"class_weight must be positive and finite; got {class_weight!r}. To "
                 "leave a class out, leave out its rows."
             )
-    return TrainingData(X, y.astype(np.int64), weight, cost, given)
+    data = TrainingData(X, y.astype(np.int64), weight, cost, given)
+    return data, class_counts

@@ -8,16 +8,12 @@ from numpy.typing import ArrayLike
 
 from skcollapse.classifiers._base import ProjectionClassifier
 from skcollapse.classifiers._docs import shares_docs
-from skcollapse.classifiers._target import (
-    assigned,
-    check_assignment,
-    is_assignable,
-    resolve_target,
-)
+from skcollapse.classifiers._target import assigned, check_assignment, resolve_target
 from skcollapse.extract import FeatureExtractor
 from skcollapse.linear import LinearSolver
 from skcollapse.losses import Loss, get_loss
 from skcollapse.network import Trainer
+from skcollapse.targets import TARGETS
 
 
 @shares_docs(
@@ -152,8 +148,8 @@ class ETFClassifier(ProjectionClassifier):
         geometry = resolve_target(
             self.target, class_counts, self.n_components, random_state
         )
-        if not is_assignable(self.target):
+        # Vectors that are given, or made for the class counts, have their classes.
+        if not (isinstance(self.target, str) and TARGETS[self.target].assignable):
             return geometry
-        scaling = self.feature_scaling
-        code = geometry.classifier
+        code, scaling = geometry.classifier, self.feature_scaling
         return assigned(code, data, self.assignment, scaling, random_state)

@@ -13,12 +13,7 @@ from skcollapse.network import NetworkSpec
 from skcollapse.targets import ClassGeometry
 
 # What a second stage does anew.
-_OF_SECOND_STAGE = (
-    "projection",
-    "temperature",
-    "selection_results",
-    "unit_features",
-)
+_OF_SECOND_STAGE = "projection", "temperature", "selection_results", "unit_features"
 
 
 @dataclass(frozen=True)
@@ -37,7 +32,7 @@ class Plan:
         How many parts the fit has at most, for its progress: a search and a fit of what
         it chose, or iterations and a second stage.
     chooses_scaling : bool
-        The scaling of the features of the network is chosen.
+        That of the features of the network is chosen.
     refits : bool
         An affine map is fitted anew to the features that the network has learnt.
     """

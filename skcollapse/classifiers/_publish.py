@@ -13,19 +13,10 @@ def attributes(
 ) -> dict[str, Any]:
     """Return all attributes of a fitted classifier.
 
-    Parameters
-    ----------
-    fitted : Fitted
-    classes, class_counts : ndarrays of shape (K,)
-    extractor : torch.nn.Module, FeatureExtractor or None
-        The one that gave the features; one that was trained is in ``fitted``.
+    The extractor is one that is not trained: one that was is in ``fitted``.
     """
     if extractor is not None:
         fitted = replace(fitted, extractor=extractor)
     public = {f"{name}_": getattr(fitted, name) for name in Fitted.public_fields()}
-    return {
-        **public,
-        "classes_": classes,
-        "class_counts_": class_counts,
-        "_fitted": fitted,
-    }
+    of_data = {"classes_": classes, "class_counts_": class_counts}
+    return public | of_data | {"_fitted": fitted}

@@ -24,20 +24,14 @@ _NETWORK_ALPHA = 1e-4
 # Epochs may be few, and iterations of a second stage are cheap.
 _REFIT_ITERATIONS = 200
 # These change neither the fit nor what comes of it.
-_OF_NO_MATTER = {"device", "extractor", "trainer", "verbose"}
-_OF_NO_MATTER |= {"trainer__num_workers", "trainer__checkpoint_every"}
-_OF_NO_MATTER |= {"trainer__checkpoint"}
+_OF_NO_MATTER = {
+    *("device", "extractor", "trainer", "trainer__checkpoint"),
+    *("trainer__checkpoint_every", "trainer__num_workers", "verbose"),
+}
 
 
 def specify(estimator: Any, *, one_epoch: bool = False) -> Plan:
-    """Return the plan of a fit, which lacks the target only, or raise.
-
-    Parameters
-    ----------
-    estimator : estimator
-    one_epoch : bool
-        The fit is one more epoch on mini-batches.
-    """
+    """Return the plan of a fit, or of one more epoch on mini-batches, or raise."""
     _check_values(estimator)
     loss, projectors = estimator._make_loss(), get_projectors(estimator.projector)
     solver = _resolve_solver(estimator, projectors, one_epoch)
@@ -81,13 +75,6 @@ def specify(estimator: Any, *, one_epoch: bool = False) -> Plan:
     )
 
 
-def trains_on_mini_batches(estimator: Any) -> bool:
-    """Return whether the parameters allow for mini-batches."""
-    projector, solver = estimator.projector, estimator.solver
-    name = getattr(projector, "name", projector)
-    return name != "kernel" and solver in ("auto", *OPTIMIZERS)
-
-
 def _choices(scaling):
     # None is nobody's choice: it leaves the scale of the features to chance.
     return SCALINGS[:2] if is_auto(scaling) else (scaling,)
@@ -108,9 +95,7 @@ def _linear_spec(
     else:
         # They regularise in different ways: their average is better than either.
         names = ("lbfgs_path", "closed_form")
-    solvers = tuple(
-        SOLVERS[name]() if isinstance(name, str) else name for name in names
-    )
+    solvers = tuple(SOLVERS[s]() if isinstance(s, str) else s for s in names)
     return partial(
         LinearSpec,
         loss=solvers[0].loss or loss,
@@ -207,20 +192,19 @@ def _check_trainer(estimator, on_batches, one_epoch):
             f"{estimator.solver!r} with projector={estimator.projector!r} does not "
             "use. Choose solver='adamw' or 'sgd', or leave it None."
         )
+    trains_extractor = estimator.train_extractor
     trainer.check(
-        estimator.max_iter,
-        one_epoch=one_epoch,
-        trains_extractor=estimator.train_extractor,
+        estimator.max_iter, one_epoch=one_epoch, trains_extractor=trains_extractor
     )
     check_choice("trainer: refit", trainer.refit, (None, *SOLVERS))
-    if trainer.checkpoint is not None and not isinstance(
-        estimator.random_state, int | np.integer
-    ):
+    if trainer.checkpoint is None:
+        return
+    if not isinstance(estimator.random_state, int | np.integer):
         raise ValueError(
             "trainer: checkpoint needs an integer random_state, so that a fit can go "
             f"on with the same draws; got {estimator.random_state!r}."
         )
-    if trainer.checkpoint is not None and estimator.warm_start:
+    if estimator.warm_start:
         raise ValueError(
             "trainer: checkpoint and warm_start=True both say where to go on from: "
             "choose one."

@@ -8,12 +8,7 @@ from skcollapse._utils.checks import check_choice, is_auto
 from skcollapse.fitting import TrainingData
 from skcollapse.moments import ClassMoments
 from skcollapse.projectors import fit_scaling
-from skcollapse.targets import (
-    TARGETS,
-    ClassGeometry,
-    assign_code,
-    class_similarity,
-)
+from skcollapse.targets import TARGETS, ClassGeometry, assign_code, class_similarity
 
 
 def resolve_target(
@@ -22,16 +17,7 @@ def resolve_target(
     n_components: int | None,
     random_state: np.random.RandomState,
 ) -> ClassGeometry:
-    """Return the geometry that a ``target`` parameter stands for, or raise.
-
-    Parameters
-    ----------
-    target : str or array-like of shape (n_classes, n_components)
-        A name in ``TARGETS``, or class vectors.
-    class_counts : ndarray of shape (n_classes,)
-    n_components : int or None
-    random_state : RandomState
-    """
+    """Return the geometry that a ``target`` parameter stands for, or raise."""
     if isinstance(target, str) and target in TARGETS:
         n_components = components_of(n_components)
         return TARGETS[target].build(class_counts, n_components, random_state)
@@ -67,11 +53,6 @@ def check_assignment(assignment: Any) -> None:
     check_choice("assignment", assignment, ("auto", "identity"))
 
 
-def is_assignable(target: Any) -> bool:
-    """Return whether the classes can be given the vectors of a target in any order."""
-    return isinstance(target, str) and TARGETS[target].assignable
-
-
 def components_of(n_components: int | None) -> int | None:
     """Return the number of components that was asked for; None is the default.
 
@@ -89,14 +70,7 @@ def assigned(
 ) -> ClassGeometry:
     """Return the geometry of a code, similar classes close together if "auto".
 
-    Parameters
-    ----------
-    code : ndarray of shape (n_classes, n_components)
-    data : TrainingData
-    assignment : {"auto", "identity"}
-    scaling : {"auto", "global", "standard", None}
-        How features are scaled before class means are compared: "auto" is "standard".
-    random_state : RandomState
+    Features are scaled before class means are compared; "auto" is "standard" there.
     """
     n_classes, n_components = code.shape
     # With dimensions enough all vectors of a code are alike; and before an extractor is

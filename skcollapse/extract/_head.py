@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, is_dataclass
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,16 +25,13 @@ _ROWS_COMPARED = 16
 _NAMES_LISTED = 8
 
 
-def _softmax(logits: Tensor) -> Tensor:
-    return logits.softmax(-1)
-
-
-def _log_softmax(logits: Tensor) -> Tensor:
-    return logits.log_softmax(-1)
-
-
 # What networks do to the logits of their last layer, if anything.
-_FINAL_FUNCTIONS = (torch.clone, _softmax, _log_softmax, torch.sigmoid)
+_FINAL_FUNCTIONS = (
+    torch.clone,
+    partial(torch.softmax, dim=-1),
+    partial(torch.log_softmax, dim=-1),
+    torch.sigmoid,
+)
 
 
 def last_linear(
@@ -200,7 +198,7 @@ def head_name(network: Module, inputs: Any) -> str:
     for i, output in enumerate(outputs):
         giving = [c for c in linear if c.gives(output)]
         # Sequence classifiers score all positions and keep the scores of one.
-        if not giving and scores is not None and _is_picked(scores, output):
+        if not giving and picked_positions(scores, output) is not None:
             giving = linear
         if giving:
             heads[i] = giving[-1].name
@@ -244,10 +242,6 @@ def _trace(
     return calls, scores, outputs
 
 
-def _is_picked(scores: Tensor, output: Tensor) -> bool:
-    return picked_positions(scores, output) is not None
-
-
 def _no_head(calls: list[Call], outputs: list[Tensor]) -> str:
     """Return the message that says what was seen instead of a head."""
     message = "module has no linear layer whose output is what it returns"
@@ -286,12 +280,16 @@ def network_outputs(output: Any) -> list[Tensor]:
     return [tensor for part in parts for tensor in network_outputs(part)]
 
 
-def picked_positions(scores: Tensor, logits: Tensor) -> Tensor | None:
+def picked_positions(scores: Tensor | None, logits: Tensor) -> Tensor | None:
     """Return the (n,) positions at which (n, T, K) scores are the (n, K) logits.
 
     None if the shapes are others, or a row of logits is nowhere among the scores.
     """
-    if scores.ndim != 3 or logits.shape != (len(scores), scores.shape[2]):
+    if (
+        scores is None
+        or scores.ndim != 3
+        or logits.shape != (len(scores), scores.shape[2])
+    ):
         return None
     equal = (scores == logits[:, None]).all(2)
     # The last: of equal scores that of the end of the sequence, not of padding.

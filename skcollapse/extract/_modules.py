@@ -102,14 +102,8 @@ class _StoredTensor:
         values = self.tensor.detach().cpu().contiguous()
         # As bytes: NumPy has no bfloat16.
         raw = values.reshape(-1).view(torch.uint8).numpy()
-        parameter = isinstance(self.tensor, Parameter)
-        return _load_tensor, (
-            raw,
-            values.dtype,
-            tuple(values.shape),
-            self.tensor.requires_grad,
-            parameter,
-        )
+        kind = self.tensor.requires_grad, isinstance(self.tensor, Parameter)
+        return _load_tensor, (raw, values.dtype, tuple(values.shape), *kind)
 
 
 def _load_tensor(

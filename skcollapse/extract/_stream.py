@@ -95,16 +95,15 @@ def iter_features(
     check_choice("autocast", autocast, _AUTOCAST_DTYPES)
     name = layer_name(module, layer)
     network, device = placed(module, device)
-    return _iterate(_HeadCall(network, name, device.type, autocast), loader, device)
+    head = _HeadCall(network, name, device.type, autocast)
 
+    def batches() -> Iterator[Features]:
+        for (features, logits), labels in run_batches(head, network, loader, device):
+            if labels is not None:
+                labels = as_labels(labels, len(features), device)
+            yield Features(features, logits, labels)
 
-def _iterate(
-    head: "_HeadCall", loader: Iterable[Any], device: torch.device
-) -> Iterator[Features]:
-    for (features, logits), labels in run_batches(head, head.network, loader, device):
-        if labels is not None:
-            labels = as_labels(labels, len(features), device)
-        yield Features(features, logits, labels)
+    return batches()
 
 
 class _HeadCall:
@@ -148,11 +147,7 @@ def _the_call(
         return calls[0]
     if not calls:
         raise ValueError(f"layer {name!r} was not called: choose another layer=...")
-    giving = [
-        (features, logits)
-        for features, logits in calls
-        if any(gives(logits, output) for output in outputs)
-    ]
+    giving = [call for call in calls if any(gives(call[1], out) for out in outputs)]
     if len(giving) != 1:
         raise ValueError(
             f"layer {name!r} was called {len(calls)} times, and {len(giving)} of them "
@@ -172,7 +167,8 @@ def _as_rows(
                 f"The {what} of layer {name!r} is a {type(values).__name__}, not one "
                 "tensor: choose another layer=..."
             )
-    if _is_flat(features):
+    # At most one axis after the first has more than one element.
+    if features.ndim >= 2 and sum(size > 1 for size in features.shape[1:]) <= 1:
         return features.flatten(1), logits.flatten(1)
     rows = torch.arange(len(features), device=features.device)
     for output in outputs:
@@ -185,11 +181,6 @@ def _as_rows(
         "position of each. Wrap the module in one that pools before that layer, or "
         "choose another layer=..."
     )
-
-
-def _is_flat(values: Tensor) -> bool:
-    """Return whether at most one axis after the first has more than one element."""
-    return values.ndim >= 2 and sum(size > 1 for size in values.shape[1:]) <= 1
 
 
 def extract_features(

@@ -199,7 +199,7 @@ class FeatureExtractor(
             return
         layer = layer_name(function, self.layer)
         if layer is None:
-            few = to_device(batches.first(2), device, floating_dtype(function))
+            few = to_device(batches.rows(0, 2), device, floating_dtype(function))
             layer = head_name(function, few)
         for batch in iter_features(function, batches, layer=layer, device=device):
             yield batch.features
@@ -239,12 +239,9 @@ class _Batches:
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         for start in range(0, len(self.X), self.batch_size):
-            yield self._rows(start, start + self.batch_size)
+            yield self.rows(start, start + self.batch_size)
 
-    def first(self, n_rows: int) -> torch.Tensor:
-        return self._rows(0, n_rows)
-
-    def _rows(self, start: int, stop: int) -> torch.Tensor:
+    def rows(self, start: int, stop: int) -> torch.Tensor:
         # A copy: torch takes no read-only arrays, and no reversed or swapped ones.
         rows = self.X[start:stop]
         native = rows.dtype.newbyteorder("=")

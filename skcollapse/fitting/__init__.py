@@ -14,8 +14,7 @@ from skcollapse.fitting._calibration import (
 from skcollapse.fitting._context import FitContext
 from skcollapse.fitting._data import TrainingData
 from skcollapse.fitting._fitted import Fitted
-from skcollapse.fitting._objective import Objective
-from skcollapse.fitting._problem import Problem
+from skcollapse.fitting._problem import Objective, Problem
 from skcollapse.fitting._progress import (
     Iteration,
     NoContext,

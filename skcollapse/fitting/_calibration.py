@@ -1,5 +1,8 @@
 """One temperature, fitted to the class-balanced log-loss of held-out logits."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -31,23 +34,14 @@ def class_scores(projected: Tensor, target: ClassGeometry, unit: bool) -> Tensor
 
 def fit_temperature(
     data: TrainingData,
-    project,
+    project: Callable[[Any], np.ndarray],
     target: ClassGeometry,
     unit: bool,
     rng: np.random.RandomState,
 ) -> float:
     """Return the temperature of the least class-balanced log-loss on given rows.
 
-    Parameters
-    ----------
-    data : TrainingData
-    project : callable
-        From rows of X to projected rows, in NumPy.
-    target : ClassGeometry
-    unit : bool
-        Only the directions of projected rows count.
-    rng : numpy.random.RandomState
-        Draws the rows that are looked at, if they are many.
+    The generator draws the rows that are looked at, if they are many.
     """
     data = data.take(class_aware_subsample(data.y, _SUBSAMPLE, rng))
     scores = class_scores(torch.from_numpy(project(data.X)), target, unit)
@@ -57,27 +51,20 @@ def fit_temperature(
 
 def log_loss(logits: Tensor, y: Tensor, weight: Tensor) -> Tensor:
     """Return the weighted log-loss of (..., n, K) logits, of shape (...)."""
-    own = logits.gather(-1, y.expand(logits.shape[:-1])[..., None])[..., 0]
-    return ((logits.logsumexp(-1) - own).double() * weight).sum(-1)
+    return ((logits.logsumexp(-1) - _own(logits, y)).double() * weight).sum(-1)
+
+
+def _own(logits: Tensor, y: Tensor) -> Tensor:
+    """Return the (..., n) logits that rows have for their own class."""
+    return logits.gather(-1, y.expand(logits.shape[:-1])[..., None])[..., 0]
 
 
 def fit_inverse_temperature(logits: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-    """Return the factors b that minimise the log-loss of b · logits.
+    """Return the (c,) factors b that minimise the log-loss of b · (c, n, K) logits.
 
-    The loss is convex in b: Newton's method, with steps of limited size.
-
-    Parameters
-    ----------
-    logits : tensor of shape (c, n, K)
-        Logits of c candidates; classes that a row cannot be given are ``EXCLUDED``.
-    y : tensor of shape (n,), int64
-    weight : tensor of shape (n,)
-        Weights of sum 1.
-
-    Returns
-    -------
-    tensor of shape (c,), dtype of the logits
-        1 for constant logits.
+    The loss is convex in b: Newton's method, with steps of limited size. Weights have
+    the sum 1, and classes that a row cannot be given the logit ``EXCLUDED``. Constant
+    logits have the factor 1.
     """
     weight = weight.to(logits)
     present = logits > EXCLUDED / 2
@@ -85,7 +72,7 @@ def fit_inverse_temperature(logits: Tensor, y: Tensor, weight: Tensor) -> Tensor
     constant = spread == 0
     spread = torch.where(constant, 1, spread)
     shifted = logits - logits.amax(-1, keepdim=True)
-    own = shifted.gather(-1, y.expand(logits.shape[:-1])[..., None])[..., 0] @ weight
+    own = _own(shifted, y) @ weight
     b = 1 / spread
     for _ in range(_STEPS):
         factor = b[:, None, None]

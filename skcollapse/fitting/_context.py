@@ -10,14 +10,7 @@ from skcollapse.fitting._progress import NullProgress, Progress
 
 @dataclass(frozen=True)
 class FitContext:
-    """Where a fit computes, what it draws from, and whom it tells.
-
-    Parameters
-    ----------
-    device : torch.device
-    rng : numpy.random.RandomState
-    progress : Progress
-    """
+    """Where a fit computes, what it draws from, and whom it tells."""
 
     device: torch.device
     rng: np.random.RandomState

@@ -24,9 +24,6 @@ class Problem:
         Class indices in [0, K).
     sample_weight : tensor of shape (n,) or None
         Weights of the rows, all positive; None stands for ones.
-    loss : Loss
-    target : ClassGeometry
-        Arrays of shape (K, d).
     class_counts : tensor of shape (K,) or None, default=None
         How frequent the classes are, where the weights do not say it: because they hold
         costs of the classes, or because these rows are only a part.
@@ -48,13 +45,9 @@ class Problem:
         target: ClassGeometry,
         context: FitContext,
     ) -> "Problem":
-        """Return what is learnt from features of rows, which are on the device.
-
-        Of the data itself only classes and weights are looked at.
-        """
-        y, weight, counts = map(
-            context.to_device, (data.y, data.row_cost, data.class_counts)
-        )
+        """Return what is learnt from features of the rows, which are on the device."""
+        given = data.y, data.row_cost, data.class_counts
+        y, weight, counts = map(context.to_device, given)
         return cls(features, y, weight, loss, target, counts)
 
     def tensor(self, array) -> Tensor:
@@ -70,8 +63,7 @@ class Problem:
     def weight(self) -> Tensor:
         """The (n,) weights of the rows, scaled to the sum 1."""
         weight = self.sample_weight
-        weight = torch.ones_like(self.y) if weight is None else weight
-        weight = weight.to(torch.float64)
+        weight = (torch.ones_like(self.y) if weight is None else weight).double()
         return self.tensor(weight / weight.sum())
 
     @property
@@ -93,3 +85,49 @@ class Problem:
     def log_prior(self) -> Tensor:
         """The (K,) logarithms of the class frequencies."""
         return self.tensor(self.class_frequency.log())
+
+
+class Objective:
+    """The loss of projected rows of a problem.
+
+    The class vectors and the prior are those of the whole problem, computed once, for
+    every batch of it.
+    """
+
+    def __init__(self, problem: Problem):
+        self.loss = problem.loss
+        self.class_vectors = problem.class_vectors
+        self.log_prior = problem.log_prior if problem.loss.needs_prior else None
+
+    def __call__(
+        self,
+        projected: Tensor,
+        y: Tensor,
+        weight: Tensor | None,
+        class_vectors: Tensor | None = None,
+    ) -> Tensor:
+        """Return the loss of (n, d) projected rows of the classes y.
+
+        Class vectors that are trained take the place of those of the target.
+        """
+        self.check(projected, y)
+        if class_vectors is None:
+            class_vectors = self.class_vectors
+        return self.loss(projected, y, class_vectors, weight, self.log_prior)
+
+    def check(self, projected: Tensor, y: Tensor) -> None:
+        """Raise ValueError unless rows have as many components as class vectors."""
+        shape = len(y), self.class_vectors.shape[1]
+        if projected.shape != shape:
+            raise ValueError(
+                f"projector must map {len(y)} rows to shape {shape}; it returned "
+                f"{tuple(projected.shape)}."
+            )
+
+    def share(self, projected: Tensor, y: Tensor, share: Tensor) -> Tensor:
+        """Return what some rows add to the loss of all, given their shares in it.
+
+        For losses that do not contrast samples.
+        """
+        losses = self.loss.per_sample(projected, y, self.class_vectors, self.log_prior)
+        return share @ losses

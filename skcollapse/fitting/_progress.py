@@ -9,13 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Iteration:
-    """The end of an iteration.
+    """The end of an iteration, of which the first is 1.
 
     Parameters
     ----------
-    n_iter : int
-        From 1.
-    loss : float
     score : float or None
         On held-out rows, if there are any.
     outcome : callable
@@ -36,15 +33,7 @@ class Iteration:
 
 @dataclass(frozen=True)
 class Trial:
-    """The end of a trial in a search, which leads to nothing that could predict.
-
-    Parameters
-    ----------
-    candidate : str
-        What was tried.
-    log_loss : float
-        The lowest one on held-out rows.
-    """
+    """What was tried in a search, and its lowest held-out loss: nothing can predict."""
 
     candidate: str
     log_loss: float
@@ -90,12 +79,8 @@ class Progress:
         publish: Callable[[Any], Any],
         log: Callable[[Any], None] | None = None,
     ):
-        self._context, self._data, self._publish, self._log = (
-            context,
-            data,
-            publish,
-            log,
-        )
+        self._context, self._data = context, data
+        self._publish, self._log = publish, log
         # The step that has begun, shared by all views of the same task.
         self._steps: list[Any] = []
 
@@ -116,14 +101,7 @@ class Progress:
         self._end(self._context, attributes)
 
     def part(self, name: str, max_parts: int = 0):
-        """Return the task of a part, a context manager.
-
-        Parameters
-        ----------
-        name : str
-        max_parts : int
-            How many parts or steps it may have itself.
-        """
+        """Return the task of a part, a context manager, with at most so many parts."""
         context = self._context.subcontext(task_name=name, max_subtasks=max_parts)
         return Progress(context, self._data, self._publish, self._log).task()
 
@@ -144,13 +122,8 @@ class Progress:
         """Take note of the end of a step; return whether a callback asks to stop."""
         if self._log is not None:
             self._log(step)
-        attributes = None
-        if step.outcome is not None:
-            publish, outcome = self._publish, step.outcome
-
-            def attributes():
-                return publish(outcome())
-
+        publish, outcome = self._publish, step.outcome
+        attributes = None if outcome is None else lambda: publish(outcome())
         return self._end(self._steps.pop(), attributes)
 
     def _end(self, context, attributes):

@@ -19,44 +19,25 @@ _FEWEST_GROUPS = 3
 def class_aware_subsample(y, n_rows, rng):
     """Draw rows as evenly from the classes as their sizes allow: rare ones stay whole.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n,), int
-    n_rows : int
-    rng : numpy.random.RandomState
-
-    Returns
-    -------
-    ndarray of shape (min(n, n_rows),), int
-        Sorted.
+    They are given as sorted indices: all if there are no more than ``n_rows``.
     """
     order, turn = shuffle_by_class(y, rng)
     return np.sort(order[np.argsort(turn, kind="stable")][:n_rows])
 
 
 def hold_out(y, fraction, groups, rng):
-    """Hold out a share of every class; classes of one row are not held out.
+    """Return training rows, and a share of every class that is held out.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n,), int
-    fraction : float
-    groups : array-like of shape (n,) or None
-        Rows of a group are held out together, so that shares are not exact; rows of
-        a class in fewer than three groups, one by one.
-    rng : numpy.random.RandomState
-
-    Returns
-    -------
-    training, held_out : ndarrays of int
+    Classes of one row are not held out. Rows of a group are held out together, so that
+    shares are not exact; rows of a class in fewer than three groups, one by one.
     """
     sizes = np.bincount(y)
     if groups is not None:
         groups, seed = _divide_scarce(y, groups), int(rng.randint(2**31))
-        # One part in n, where there are as many groups and rows of a class.
-        n_parts = min(round(1 / fraction), len(np.unique(groups)), sizes.max())
         if sizes.max() < 2:
             return np.arange(len(y)), np.arange(0)
+        # One part in n, where there are as many groups and rows of a class.
+        n_parts = min(round(1 / fraction), len(np.unique(groups)), sizes.max())
         splitter = StratifiedGroupKFold(
             max(2, n_parts), shuffle=True, random_state=seed
         )
@@ -71,11 +52,7 @@ def hold_out(y, fraction, groups, rng):
 def shuffle_by_class(y, rng):
     """Return all rows, class by class, and the place of each within its class.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n,), int
-    rng : numpy.random.RandomState or None
-        None leaves the rows of a class in order.
+    Without a generator the rows of a class stay in order.
     """
     order = np.arange(len(y)) if rng is None else rng.permutation(len(y))
     order = order[np.argsort(y[order], kind="stable")]
@@ -83,7 +60,7 @@ def shuffle_by_class(y, rng):
 
 
 def make_splits(y, cv, groups):
-    """Return pairs of training and held-out rows.
+    """Return pairs of training and held-out rows; none if all classes have one row.
 
     Parameters
     ----------
@@ -92,14 +69,8 @@ def make_splits(y, cv, groups):
         None stands for three stratified folds, or for one fold of ten if there are many
         rows.
     groups : array-like of shape (n,) or None
-        Rows of a group are not divided between training and held-out rows, if the
-        splitter heeds them: the one that None or an integer stands for does, but for
-        classes in fewer than three groups.
-
-    Returns
-    -------
-    list of (ndarray, ndarray)
-        Empty if every class has one row only.
+        Rows of a group stay together if the splitter heeds them: the one that None or
+        an integer stands for does, but for classes in fewer than three groups.
     """
     n_splits = None
     if cv is None:

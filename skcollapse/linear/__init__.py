@@ -1,18 +1,18 @@
 """Affine maps of features: solvers, and the search among what they lead to."""
 
 from skcollapse.linear._closed_form import RidgeRegression, discriminant_map
-from skcollapse.linear._features import FeatureProblem, prepare
+from skcollapse.linear._features import prepare
 from skcollapse.linear._fit import choose_scaling, fit
 from skcollapse.linear._lbfgs import lbfgs
 from skcollapse.linear._objective import LinearObjective, second_moment
-from skcollapse.linear._spec import Candidate, FeatureSpec, LinearSpec
-from skcollapse.linear.search import (
+from skcollapse.linear._spec import FeatureSpec, LinearSpec
+from skcollapse.linear.search._averaging import greedy_average
+from skcollapse.linear.search._held_out import (
     FoldLogits,
     HoldOutLogits,
     LeaveOneOutLogits,
-    greedy_average,
-    select,
 )
+from skcollapse.linear.search._selection import select
 from skcollapse.linear.solvers import (
     LBFGS,
     SOLVERS,
@@ -28,9 +28,7 @@ __all__ = [
     "LBFGS",
     "SOLVERS",
     "AffineMap",
-    "Candidate",
     "ClosedForm",
-    "FeatureProblem",
     "FeatureSpec",
     "FoldLogits",
     "HoldOutLogits",

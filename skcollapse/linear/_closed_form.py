@@ -5,10 +5,18 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from skcollapse.moments import ClassMoments
+
 # An eigenvalue below this share of the sum is a direction in which nothing varies.
 _RANK_TOLERANCE = 1e-15
 # With a greater penalty no direction is lost, and a Cholesky factor will do.
 _SMALLEST_PENALTY = 1e-12
+
+
+def balanced_moments(problem):
+    """Return the moments of the features when all classes weigh the same."""
+    moments = ClassMoments(len(problem.target.classifier), problem.features.shape[1])
+    return moments.update(problem.features, problem.y, problem.balanced_weight)
 
 
 def _centred_means(moments):
@@ -30,23 +38,7 @@ class RidgeRegression:
 
     with the total covariance T, so that α does not depend on the scale of the features.
     Onto the vertices of a simplex ETF, its decisions are those of ridge regression on
-    one-hot vectors.
-
-    Parameters
-    ----------
-    moments : ClassMoments
-        Gathered with the weights that the rows should have, such as balanced ones.
-    vectors : ndarray of shape (n_classes, d)
-        What the rows of each class are regressed on.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skcollapse.moments import ClassMoments
-    >>> moments = ClassMoments(2, 1).update([[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1])
-    >>> coef, intercept = RidgeRegression(moments, np.array([[-1.0], [1.0]])).solve(0.0)
-    >>> coef, intercept
-    (array([[0.47058824]]), array([-1.17647059]))
+    one-hot vectors. The moments are gathered with the weights w.
     """
 
     def __init__(self, moments, vectors):
@@ -58,7 +50,7 @@ class RidgeRegression:
 
     @cached_property
     def _eigen(self):
-        # Torch's eigenvalues take half the time of SciPy's.
+        # Torch takes half the time of SciPy.
         values, basis = torch.linalg.eigh(torch.from_numpy(self._total))
         return values.clamp_(min=0).numpy(), basis.numpy()
 

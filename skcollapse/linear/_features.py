@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from skcollapse.fitting import FitContext, Problem, Progress, TrainingData
 from skcollapse.linear._spec import FeatureSpec, LinearSpec
 from skcollapse.linear.solvers import AffineMap, LinearSolver, Solution, Strength
+from skcollapse.linear.solvers._base import NO_PROGRESS
 from skcollapse.projectors import FeatureMap, Kernel, LinearProjection, fit_feature_map
 
 
@@ -19,13 +19,12 @@ class FeatureProblem:
 
     features: FeatureMap
     problem: Problem
-    max_iter: int
-    tol: float
+    spec: LinearSpec
     _prepared: dict[LinearSolver, object] = field(default_factory=dict)
 
     def _of(self, solver: LinearSolver) -> object:
         if solver not in self._prepared:
-            prepared = solver.prepare(self.problem, self.max_iter, self.tol)
+            prepared = solver.prepare(self.problem, self.spec.max_iter, self.spec.tol)
             self._prepared[solver] = prepared
         return self._prepared[solver]
 
@@ -34,7 +33,7 @@ class FeatureProblem:
         solver: LinearSolver,
         strength: Strength,
         n_maps: int | None = None,
-        progress: Progress | None = None,
+        progress: Progress = NO_PROGRESS,
     ) -> Solution:
         """Return the solution of a solver; see :meth:`LinearSolver.solve`."""
         return solver.solve(self._of(solver), strength, n_maps, progress)
@@ -55,28 +54,6 @@ class FeatureProblem:
         return self.features.pull_back(coef.cpu().numpy(), intercept.cpu().numpy())
 
 
-def _fit_and_apply(X, y, weight, scaling, kernel, seed):
-    """Return a fitted feature map and the features of the rows: one unit of memory."""
-    features = fit_feature_map(X, y, weight, scaling=scaling, kernel=kernel, seed=seed)
-    return features, features(X)
-
-
-def _kernel_of(features):
-    projector = features.projector
-    return projector if projector.name == Kernel.name else None
-
-
-def _parameters(data, features, seed):
-    return {
-        "X": data.X,
-        "y": data.y,
-        "weight": data.row_cost / data.row_cost.sum(),
-        "scaling": features.scaling,
-        "kernel": _kernel_of(features),
-        "seed": seed,
-    }
-
-
 def fit_features(data: TrainingData, features: FeatureSpec, seed: int) -> FeatureMap:
     """Fit the features of rows."""
     return fit_feature_map(**_parameters(data, features, seed))
@@ -86,10 +63,11 @@ def prepare(
     data: TrainingData, features: FeatureSpec, spec: LinearSpec, context: FitContext
 ) -> FeatureProblem:
     """Fit features to rows, from which candidates then learn."""
+    parameters = _parameters(data, features, spec.seed)
     fit = _fit_and_apply
-    if _kernel_of(features) is not None:  # scaling takes no longer than looking it up
+    if parameters["kernel"] is not None:  # scaling takes no longer than looking it up
         fit = spec.memory.cache(fit)
-    fitted, values = fit(**_parameters(data, features, spec.seed))
+    fitted, values = fit(**parameters)
     return learn_from(fitted, context.to_device(values), data, spec, context)
 
 
@@ -102,12 +80,22 @@ def learn_from(
 ) -> FeatureProblem:
     """Return what is learnt from features of rows that are on the device already."""
     problem = Problem.of(values, data, spec.loss, spec.target, context)
-    return FeatureProblem(features, problem, spec.max_iter, spec.tol)
+    return FeatureProblem(features, problem, spec)
 
 
-def columns(features: FeatureSpec) -> dict[str, np.ndarray | str | None]:
-    """Return what the results of a search call the features."""
+def _parameters(data, features, seed):
+    projector = features.projector
     return {
-        "feature_scaling": features.scaling,
-        "projector": features.projector.name,
+        "X": data.X,
+        "y": data.y,
+        "weight": data.row_cost / data.row_cost.sum(),
+        "scaling": features.scaling,
+        "kernel": projector if projector.name == Kernel.name else None,
+        "seed": seed,
     }
+
+
+def _fit_and_apply(X, **parameters):
+    """Return a fitted feature map and the features of the rows: one unit of memory."""
+    features = fit_feature_map(X, **parameters)
+    return features, features(X)

@@ -1,6 +1,6 @@
 """The fit of an affine map, with the search for what is auto."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -11,7 +11,6 @@ from skcollapse.fitting import (
     MANY_ROWS,
     FitContext,
     Fitted,
-    NullProgress,
     TrainingData,
     class_aware_subsample,
     fit_temperature,
@@ -19,15 +18,15 @@ from skcollapse.fitting import (
 )
 from skcollapse.linear._features import FeatureProblem, prepare
 from skcollapse.linear._spec import Candidate, FeatureSpec, LinearSpec
-from skcollapse.linear.search import (
+from skcollapse.linear.search._held_out import (
     FoldLogits,
     HeldOut,
     HoldOutLogits,
     LeaveOneOutLogits,
-    first_lowest,
-    select,
 )
+from skcollapse.linear.search._selection import select
 from skcollapse.linear.solvers import ClosedForm
+from skcollapse.linear.solvers._base import NO_PROGRESS
 from skcollapse.projectors import LinearProjection
 
 # Rows that are left out in turn.
@@ -50,7 +49,7 @@ def fit(data: TrainingData, spec: LinearSpec, context: FitContext) -> Fitted:
     # A path is always searched: for where to stop.
     searches = n_trials > 1 or main.is_path
     held_out = _hold_out(data, spec, context, searches)
-    temperature, results, prepared = 1.0, None, {}
+    temperature, results = 1.0, None
     if len(held_out):
         # Directions do not average, and with many rows chance has little to say.
         average = not (loss.unit_features or many)
@@ -59,7 +58,6 @@ def fit(data: TrainingData, spec: LinearSpec, context: FitContext) -> Fitted:
                 held_out, spec.features, strengths, average=average, progress=progress
             )
         factors, results = selection.factors, selection.results
-        prepared = held_out.prepared
         if loss.unit_features:
             # Of directions the length is lost, which would hold the temperature.
             ((chosen, factor),) = factors.items()
@@ -72,24 +70,20 @@ def fit(data: TrainingData, spec: LinearSpec, context: FitContext) -> Fitted:
             for strength in strengths[main]
         ]
         factors = dict.fromkeys(candidates, 1 / len(candidates))
+    # Neither directions nor least squares have a scale of their own.
     has_scale = results is not None or not (loss.unit_features or main.loss)
 
     def fitted(projection: LinearProjection, loss_curve: list[float]) -> Fitted:
+        scale = temperature
+        if not has_scale:
+            # Drawn from a copy: to look along the way changes nothing.
+            rng, unit = deepcopy(context.rng), loss.unit_features
+            scale = fit_temperature(counted, projection, spec.target, unit, rng)
         return Fitted(
             projection=projection,
             target=spec.target.classifier,
             target_means=spec.target.means,
-            # Neither directions nor least squares have a scale of their own. Drawn from
-            # a copy: to look along the way changes nothing.
-            temperature=temperature
-            if has_scale
-            else fit_temperature(
-                counted,
-                projection,
-                spec.target,
-                loss.unit_features,
-                deepcopy(context.rng),
-            ),
+            temperature=scale,
             loss_curve=loss_curve,
             n_iter=max(1, len(loss_curve)),
             selection_results=results,
@@ -100,12 +94,9 @@ def fit(data: TrainingData, spec: LinearSpec, context: FitContext) -> Fitted:
     follows = len(factors) == 1 and next(iter(factors)).solver.iterates
     n_steps = spec.max_iter if follows else 0
     with context.progress.part("refit", n_steps) as progress:
-        if follows:
-            progress = progress.map(lambda outcome: fitted(*outcome))
-        else:
-            progress = NullProgress()
-        context = replace(context, progress=progress)
-        return fitted(*_refit(counted, factors, prepared, spec, context))
+        progress = progress.map(lambda outcome: fitted(*outcome))
+        context = replace(context, progress=progress if follows else NO_PROGRESS)
+        return fitted(*_refit(counted, factors, held_out.prepared, spec, context))
 
 
 def _refit(
@@ -115,24 +106,10 @@ def _refit(
     spec: LinearSpec,
     context: FitContext,
 ) -> tuple[LinearProjection, list[float]]:
-    """Fit candidates to all rows and add them up.
+    """Fit candidates to all rows and add them up, each times its factor.
 
-    Parameters
-    ----------
-    data : TrainingData
-    factors : dict
-        From candidates to the factors of their projections.
-    prepared : mapping
-        Problems of all rows that are there already, by features.
-    spec : LinearSpec
-    context : FitContext
-        Its progress is told of iterations, if there is one candidate alone.
-
-    Returns
-    -------
-    projection : LinearProjection
-    loss_curve : list of float
-        Along the longest path to one of them.
+    Problems of all rows that are there already are not prepared again. The losses are
+    those along the longest path to a candidate.
     """
     projections: list[LinearProjection] = []
     loss_curve: list[float] = []
@@ -168,14 +145,12 @@ def _hold_out(
     if cv is None and data.groups is None and spec.solvers[0].leaves_one_out:
         evaluated = class_aware_subsample(counted.y, _SUBSAMPLE, context.rng)
         return LeaveOneOutLogits(counted, spec, context, evaluated)
-    if not searches:
-        return FoldLogits(data, spec, context, [])
-    if cv is not None or len(counted) <= MANY_ROWS:
-        return FoldLogits(data, spec, context, make_splits(data.y, cv, data.groups))
-    splits = make_splits(counted.y, None, counted.groups)
-    if not splits:
-        return FoldLogits(counted, spec, context, [])
-    return HoldOutLogits(counted, spec, context, splits[0])
+    once = cv is None and len(counted) > MANY_ROWS
+    rows = counted if once else data
+    splits = make_splits(rows.y, cv, rows.groups) if searches else []
+    if once and splits:
+        return HoldOutLogits(rows, spec, context, splits[0])
+    return FoldLogits(rows, spec, context, splits)
 
 
 def choose_scaling(
@@ -188,11 +163,7 @@ def choose_scaling(
 def _most_promising(
     data: TrainingData, spec: LinearSpec, context: FitContext
 ) -> FeatureSpec:
-    """Return the features that are best in closed form.
-
-    Without ``cv`` and without groups, the rows of a class-aware subsample are left out
-    one by one.
-    """
+    """Return the features that are best in closed form."""
     families = spec.features
     if len(families) == 1:
         return families[0]
@@ -201,21 +172,16 @@ def _most_promising(
     if spec.cv is None and data.groups is None:
         data = data.drop_zero_weight()
         data = data.take(class_aware_subsample(data.y, _PROMISING_ROWS, context.rng))
-        everything = np.arange(len(data))
-        hold_out: Callable[[], HeldOut] = partial(
-            LeaveOneOutLogits, data, spec, context, everything
-        )
+        every = np.arange(len(data))
+        held_out: HeldOut = LeaveOneOutLogits(data, spec, context, every)
     else:
         splits = make_splits(data.y, spec.cv, data.groups)
-        hold_out = partial(FoldLogits, data, spec, context, splits)
-    losses, strengths, silent = [], spec.strengths(False), NullProgress()
-    for features in families:
-        # Anew: what is made for some features does not outlive them.
-        held_out = hold_out()
-        if not len(held_out):
-            return families[0]
-        results = select(
-            held_out, (features,), strengths, average=False, progress=silent
-        ).results
-        losses.append(results["log_loss"].min())
-    return families[first_lowest(np.array(losses))]
+        held_out = FoldLogits(data, spec, context, splits)
+    if not len(held_out):
+        return families[0]
+    strengths = spec.strengths(False)
+    selection = select(
+        held_out, families, strengths, average=False, progress=NO_PROGRESS
+    )
+    ((chosen, _),) = selection.factors.items()
+    return chosen.features

@@ -24,12 +24,12 @@ def lbfgs(
         From an ndarray of shape (m,) to (value, gradient), in float64; best with a
         curvature near the identity.
     start : ndarray of shape (m,)
-    max_iter : int
     tol : float
         Stop when no element of the gradient exceeds this share of the norm of the
         first gradient.
     progress : Progress
-        Is told of the iterates. Their outcome is the iterate and the values up to it.
+        Is told of the iterates. Their outcome is a list of the iterate, and the values
+        up to it.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def lbfgs(
             raise Stopped
 
     def outcome():
-        return iterates[-1], list(values)
+        return iterates[-1:], list(values)
 
     origin = np.zeros_like(start)
     try:

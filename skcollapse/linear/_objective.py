@@ -6,6 +6,7 @@ import torch
 from skcollapse._utils.gram import gram
 from skcollapse._utils.parallel import row_slices, sum_over_parts
 from skcollapse.fitting import Objective, Problem
+from skcollapse.linear._closed_form import balanced_moments, discriminant_map
 
 # What is made for so many rows stays in the processor's cache.
 _ROWS_AT_ONCE = 2048
@@ -34,16 +35,14 @@ class LinearObjective:
     problem : Problem
         Features of weighted mean zero.
     moment : tensor of shape (q, q), float64
-        Their second moment.
     ridge : float
         Directions of a smaller variance than this are the last to be fitted.
     alpha : float, default=0.0
-        Strength of the penalty; the intercept is not penalised.
+        The intercept is not penalised.
     """
 
     def __init__(self, problem, moment, ridge, alpha=0.0):
-        self.problem = problem
-        self.alpha = alpha
+        self.problem, self.alpha = problem, alpha
         self._loss = Objective(problem)
         self._constant = 0.0
         if problem.loss.contrasts_samples:
@@ -66,6 +65,16 @@ class LinearObjective:
         self._factor = factor
         self._root = curvature**0.5
         self.shape = len(moment) + 1, self._loss.class_vectors.shape[1]
+
+    def start(self, shrinkage):
+        """Return where iterations begin: at zero, unless only directions count."""
+        problem = self.problem
+        if not problem.loss.unit_features:
+            return np.zeros(self.shape).ravel()
+        vectors = getattr(problem.target, problem.loss.vectors)
+        return self.pack(
+            *discriminant_map(balanced_moments(problem), vectors, shrinkage)
+        )
 
     def pack(self, coef, intercept):
         """Return the whitened coordinates of an affine map, as one vector."""
@@ -114,6 +123,4 @@ class LinearObjective:
             slopes = torch.cat([by_intercept, by_coef.flatten()]).double()
             return torch.cat([slopes.new_tensor([value]), slopes])
 
-        n_rows = len(y)
-        divided = self._step < n_rows
-        return sum_over_parts(sum_part, n_rows, features.numel(), divided)
+        return sum_over_parts(sum_part, len(y), features.numel(), self._step < len(y))

@@ -32,7 +32,6 @@ class LinearSpec:
 
     Parameters
     ----------
-    loss : Loss
     features : tuple of FeatureSpec
         Those among which to choose.
     solvers : tuple of LinearSolver
@@ -40,11 +39,8 @@ class LinearSpec:
     alpha : float or None
         Strength of the main solver; None is chosen.
     cv : int, splitter, iterable of splits, or None
-    max_iter : int
-    tol : float
     memory : joblib.Memory
         Keeps kernel features for other fits to the same rows.
-    target : ClassGeometry
     seed : int
         Draws the landmarks of kernels; filled in by the fit.
     """
@@ -61,13 +57,7 @@ class LinearSpec:
     seed: int = 0
 
     def strengths(self, many: bool) -> dict[LinearSolver, tuple[Strength, ...]]:
-        """Return the solvers and their strengths, the main solver first.
-
-        Parameters
-        ----------
-        many : bool
-            There are so many rows that fits are dear.
-        """
+        """Return solvers and strengths, the main first; fits to many rows are dear."""
         main, *others = self.solvers
         if self.alpha is not None:
             return {main: (Strength(self.alpha, main.alphas[0].prior_adjustment),)}

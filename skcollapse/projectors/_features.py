@@ -34,11 +34,7 @@ class FeatureMap:
     def __call__(self, X, order=None):
         """Return the (n, q) features of the rows of X, or of X[order].
 
-        Parameters
-        ----------
-        X : ndarray of shape (n, p)
-        order : ndarray of int or None
-            Which rows, in what order: no copy is made of more than a few at a time.
+        No copy is made of more than a few rows at a time.
         """
         n_rows = len(X) if order is None else len(order)
         features = np.empty((n_rows, self.n_features), self.center.dtype)
@@ -67,54 +63,27 @@ class FeatureMap:
             features[:, n_linear:] = self.kernel(scaled)
 
     def pull_back(self, coef, intercept):
-        """Return an affine map of the features as a projection of X itself.
-
-        Parameters
-        ----------
-        coef : ndarray of shape (q, d)
-        intercept : ndarray of shape (d,)
-
-        Returns
-        -------
-        LinearProjection
-        """
+        """Return a (q, d) map and (d,) intercept of features as a projection of X."""
         dtype, n_linear = self.center.dtype, len(self.center)
         if self.basis is not None:
             coef = self.basis @ coef
         linear = coef[:n_linear] / self.scale[:, None].astype(np.float64)
         intercept = intercept - self.center @ linear
         kernels = ()
-        if self.kernel is not None:
-            block = self.kernel
+        block = self.kernel
+        if block is not None:
             intercept = intercept - block.mean @ coef[n_linear:]
             dual = (block.whitening @ coef[n_linear:]).astype(dtype)
-            kernels = (
-                KernelExpansion(
-                    self.center, self.scale, block.landmarks, block.gamma, dual
-                ),
-            )
+            given = self.center, self.scale, block.landmarks, block.gamma, dual
+            kernels = (KernelExpansion(*given),)
         return LinearProjection(linear.astype(dtype), intercept.astype(dtype), kernels)
 
 
 def fit_feature_map(X, y, weight, *, scaling, kernel, seed):
-    """Fit the scaling of the features, and their kernel block if one is wanted.
+    """Return the map to features of a scaling and, if one is given, of a `Kernel`.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, p), floating point
-    y : ndarray of shape (n,), int
-        Class indices: landmarks are drawn from every class.
-    weight : ndarray of shape (n,)
-        Weights of the rows, of sum 1.
-    scaling : {"global", "standard", None}
-    kernel : Kernel or None
-        How kernel features are made, if they are wanted.
-    seed : int
-        For the draw of the landmarks.
-
-    Returns
-    -------
-    FeatureMap
+    Weights have the sum 1. The seed is for the draw of the landmarks, which come from
+    every class.
     """
     features = FeatureMap(*fit_scaling(X, weight, scaling))
     if kernel is not None:
@@ -122,10 +91,6 @@ def fit_feature_map(X, y, weight, *, scaling, kernel, seed):
         landmarks = scaled[draw_landmarks(X, y, seed, kernel.n_landmarks)]
         block = fit_nystroem(scaled, weight, landmarks, kernel.gamma)
         features = replace(features, kernel=block)
-        n_features = X.shape[1] + features.kernel.whitening.shape[1]
-    else:
-        n_features = X.shape[1]
-    if n_features > len(X):
-        basis = np.linalg.qr(features(X).T)[0]
-        features = replace(features, basis=basis)
+    if features.n_features > len(X):
+        features = replace(features, basis=np.linalg.qr(features(X).T)[0])
     return features

@@ -55,12 +55,7 @@ class MLPProjection:
         return projected
 
     def preceded_by(self, center, scale):
-        """Return the projection of X whose input is (X − center) / scale.
-
-        Parameters
-        ----------
-        center, scale : ndarray of shape (p,)
-        """
+        """Return the projection of X whose input is (X − center) / scale."""
         first = self.coefs[0] / scale[:, None]
         shortcut, shift = self.shortcut, -center @ first
         intercepts = [self.intercepts[0] + shift, *self.intercepts[1:]]
@@ -86,7 +81,7 @@ class MLPProjection:
     def astype(self, dtype):
         """Return the projection in another precision."""
         return MLPProjection(
-            tuple(coef.astype(dtype) for coef in self.coefs),
-            tuple(intercept.astype(dtype) for intercept in self.intercepts),
+            tuple(x.astype(dtype) for x in self.coefs),
+            tuple(x.astype(dtype) for x in self.intercepts),
             None if self.shortcut is None else self.shortcut.astype(dtype),
         )

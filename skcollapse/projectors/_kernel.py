@@ -28,7 +28,6 @@ class NystroemBlock:
     ----------
     landmarks : ndarray of shape (m, p)
         Scaled rows.
-    gamma : float
     whitening : ndarray of shape (m, r)
         Maps kernel values to features, so that features of landmarks have their
         kernel as inner products.
@@ -48,30 +47,11 @@ class NystroemBlock:
         return features
 
 
-def count_landmarks(n_rows):
-    """Return how many landmarks suit so many rows: none for a handful."""
-    root = int(_LANDMARKS_PER_ROOT * n_rows**0.5)
-    return min(n_rows // _ROWS_PER_LANDMARK, root, _MOST_LANDMARKS)
-
-
 def draw_landmarks(X, y, seed, n_landmarks="auto"):
-    """Draw distinct rows of X, as evenly from the classes as their sizes allow.
+    """Draw indices of distinct rows, as evenly from the classes as their sizes allow.
 
     Rows are drawn in the order of a hash of what they hold. So neither their order nor
     repetitions matter, and a row of weight two counts as one that stands twice.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, p)
-    y : ndarray of shape (n,), int
-    seed : int
-    n_landmarks : int or "auto"
-        The number m, if there are as many distinct rows.
-
-    Returns
-    -------
-    ndarray of shape (m,), int
-        Rows of X.
     """
     key = seed.to_bytes(8, "little")
     digests = np.array(
@@ -83,26 +63,14 @@ def draw_landmarks(X, y, seed, n_landmarks="auto"):
     sizes = np.unique(y[distinct], return_counts=True)[1]
     turn = np.concatenate([np.arange(size) for size in sizes])
     if n_landmarks == "auto":
-        n_landmarks = max(1, count_landmarks(len(distinct)))
+        n_rows = len(distinct)
+        root = int(_LANDMARKS_PER_ROOT * n_rows**0.5)
+        n_landmarks = max(1, min(n_rows // _ROWS_PER_LANDMARK, root, _MOST_LANDMARKS))
     return by_class[np.argsort(turn, kind="stable")][:n_landmarks]
 
 
 def fit_nystroem(scaled, weight, landmarks, gamma="auto"):
-    """Fit the features so that their mean squared norm is that of the scaled rows.
-
-    Parameters
-    ----------
-    scaled : ndarray of shape (n, p)
-    weight : ndarray of shape (n,)
-        Weights of the rows, of sum 1.
-    landmarks : ndarray of shape (m, p)
-        Some of the scaled rows.
-    gamma : float or "auto"
-
-    Returns
-    -------
-    NystroemBlock
-    """
+    """Fit the features so that their mean squared norm is that of the scaled rows."""
     size = float(weight @ np.einsum("ij,ij->i", scaled, scaled))
     if gamma == "auto":
         # Two rows drawn at random are at the squared distance 2 · size on average.
@@ -116,10 +84,5 @@ def fit_nystroem(scaled, weight, landmarks, gamma="auto"):
     features -= mean
     spread = float(weight @ np.einsum("ij,ij->i", features, features))
     ratio = np.sqrt(size / spread) if spread else 1.0
-    dtype = scaled.dtype
-    return NystroemBlock(
-        landmarks,
-        gamma,
-        (ratio * whitening).astype(dtype),
-        (ratio * mean).astype(dtype),
-    )
+    whitening, mean = ((ratio * x).astype(scaled.dtype) for x in (whitening, mean))
+    return NystroemBlock(landmarks, gamma, whitening, mean)

@@ -14,10 +14,8 @@ class MLPProjector(nn.Module):
 
     Parameters
     ----------
-    n_features : int
     hidden_layer_sizes : sequence of int
         Without any, the projector is one affine map.
-    n_components : int
     generator : torch.Generator
         On the CPU; draws the initial weights. No other random state is read or
         changed.
@@ -30,18 +28,6 @@ class MLPProjector(nn.Module):
     batch_norm : bool, default=False
         Batch normalisation of the output, as in the head of [1]_ before the features
         are normalised. The statistics of a batch do not know sample weights.
-
-    Attributes
-    ----------
-    hidden : ModuleList of Linear
-    output : Linear
-    shortcut : Linear without bias, or None
-    norm : BatchNorm1d or None
-
-    Raises
-    ------
-    ValueError
-        If a size is not positive, or ``dropout`` not in [0, 1).
 
     References
     ----------

@@ -14,35 +14,21 @@ def fit_scaling(X, weight, kind):
     Scaled rows have the mean 0 and, with "global" and "standard", the mean squared
     norm 1: penalties and kernel widths mean the same on every data set.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, p), floating point
-    weight : ndarray of shape (n,)
-        Weights of the rows, of sum 1.
-    kind : {"global", "standard", None}
-        One scale for all features, one for each, or none.
-
-    Returns
-    -------
-    center, scale : ndarrays of shape (p,), dtype of X
-        Constant features have an infinite scale under "standard", so they vanish.
+    "global" is one scale for all features, "standard" one for each, which is infinite
+    for constant features, so that they vanish. Weights have the sum 1.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         center, variance = _moments(X, weight)
-    if not np.isfinite(variance).all():
+    largest, limits = np.abs(X).max(initial=0), np.finfo(X.dtype)
+    overflows = not np.isfinite(variance).all()
+    if overflows or 0 < largest < limits.tiny**0.5:
         raise ValueError(
-            f"X holds values of magnitude {_largest(X):.3g}, whose squares overflow "
-            f"{X.dtype}. Scale the features before, by StandardScaler for example."
+            f"X holds values of magnitude {largest:.3g} at most, whose squares "
+            f"{'overflow' if overflows else 'vanish in'} {X.dtype}. Scale the features "
+            "before, by StandardScaler for example."
         )
     # Rounding leaves a constant feature with a variance just above zero.
-    rounding = np.finfo(X.dtype).eps * np.abs(center)
-    varies = variance > (10 * rounding) ** 2
-    if 0 < _largest(X) < np.finfo(X.dtype).tiny ** 0.5:
-        raise ValueError(
-            f"X holds values of magnitude {_largest(X):.3g} at most, whose squares "
-            f"vanish in {X.dtype}. Scale the features before, by StandardScaler for "
-            "example."
-        )
+    varies = variance > (10 * limits.eps * np.abs(center)) ** 2
     if kind == "standard":
         scale = np.where(varies, np.sqrt(variance * max(1, varies.sum())), np.inf)
     elif kind == "global":
@@ -65,7 +51,3 @@ def _moments(X, weight):
         variance += weight[rows] @ centred
     # What rounding left in the mean of large numbers shows once they are centred.
     return center + remainder, np.maximum(variance - remainder**2, 0)
-
-
-def _largest(X):
-    return np.abs(X).max(initial=0)

@@ -14,12 +14,7 @@ _MOST_ROWS, _FEWEST_ROWS, _MOST_VALUES = 8192, 32, 2**21
 class DeviceRows:
     """Rows of a tensor, which is on the device already.
 
-    Parameters
-    ----------
-    rows : tensor of shape (n, ...)
-    dtype : torch.dtype or None, default=None
-        Floating-point, in which they are given unless they are indices; None is their
-        own.
+    They are given in a floating-point dtype unless they are indices; None is their own.
     """
 
     def __init__(self, rows, dtype=None):
@@ -30,31 +25,13 @@ class DeviceRows:
         return len(self.rows)
 
     def batches(self, order, sizes):
-        """Yield batches in an order of the rows.
-
-        Parameters
-        ----------
-        order : tensor of int64, on any device
-        sizes : int or list of int
-
-        Yields
-        ------
-        tensor of shape (b, ...)
-        """
+        """Yield batches of one size or given sizes, in an order of the rows."""
         for rows in order.to(self.device).split(sizes):
             yield as_input(self.rows[rows], self.dtype)
 
 
 class StreamedRows:
-    """Rows that are brought to the device batch by batch.
-
-    Parameters
-    ----------
-    source : ArrayRows or DatasetRows
-    device : torch.device
-    dtype : torch.dtype
-        Floating-point, in which they are given unless they are indices.
-    """
+    """Rows of a source, brought to the device batch by batch; see `DeviceRows`."""
 
     def __init__(self, source, device, dtype):
         self.source, self.device, self.dtype = source, device, dtype
@@ -64,7 +41,7 @@ class StreamedRows:
         return len(self.source)
 
     def batches(self, order, sizes):
-        """Yield batches in an order of the rows; see :class:`DeviceRows`."""
+        """Yield batches of one size or given sizes, in an order of the rows."""
         for batch in self.source.batches(order.cpu().split(sizes)):
             # The device computes on one batch while the next one is read and sent.
             batch = batch.pin_memory() if self.device.type == "cuda" else batch
@@ -73,12 +50,7 @@ class StreamedRows:
 
 
 def as_source(features):
-    """Return features of a problem as rows that give batches.
-
-    Parameters
-    ----------
-    features : tensor, DeviceRows or StreamedRows
-    """
+    """Return features of a problem, perhaps a tensor, as rows that give batches."""
     return DeviceRows(features) if isinstance(features, Tensor) else features
 
 

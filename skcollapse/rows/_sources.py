@@ -16,15 +16,7 @@ _LABELS_AT_ONCE = 256
 
 
 class ArrayRows:
-    """Some rows of an array, which is not copied.
-
-    Parameters
-    ----------
-    data : ndarray of shape (n, ...)
-        Of numbers; it may be a memory map.
-    index : ndarray of int or None, default=None
-        Which rows; None is all of them.
-    """
+    """Some rows of an array or a memory map, which is not copied; None is all."""
 
     # Read again, a row is the same.
     is_random = False
@@ -58,16 +50,7 @@ class ArrayRows:
         return self.size * self.data.itemsize
 
     def batches(self, parts):
-        """Yield batches as tensors on the host, given the indices of their rows.
-
-        Parameters
-        ----------
-        parts : iterable of tensors of int64
-
-        Yields
-        ------
-        tensor of shape (b, ...)
-        """
+        """Yield batches as tensors on the host, given the indices of their rows."""
         native = self.data.dtype.newbyteorder("=")
         for part in parts:
             rows = part.numpy()
@@ -76,53 +59,33 @@ class ArrayRows:
             yield torch.from_numpy(self.data[rows].astype(native, copy=False))
 
     def on(self, device, dtype):
-        """Return the rows for a device, there already if they fit.
-
-        Parameters
-        ----------
-        device : torch.device
-        dtype : torch.dtype
-            Of the network.
-
-        Returns
-        -------
-        DeviceRows or StreamedRows
-        """
+        """Return the rows for a device and a network, there already if they fit."""
         if device.type == "cpu" and self.index is None and _is_plain(self.data):
             return DeviceRows(torch.from_numpy(self.data), dtype)
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
             if self.n_bytes <= _RESIDENT_SHARE * free:
-                return DeviceRows(self._moved(device), dtype)
+                parts = torch.arange(len(self)).split(rows_at_once(self.shape))
+                moved = [batch.to(device) for batch in self.batches(parts)]
+                return DeviceRows(torch.cat(moved), dtype)
         return StreamedRows(self, device, dtype)
-
-    def _moved(self, device):
-        """Copy the rows to a device, part by part."""
-        parts = torch.arange(len(self)).split(rows_at_once(self.shape))
-        return torch.cat([batch.to(device) for batch in self.batches(parts)])
 
 
 class DatasetRows:
-    """Some rows of a data set of torch.
+    """Some rows of a data set of (x, y) pairs; y is not looked at.
 
-    Parameters
-    ----------
-    dataset : torch.utils.data.Dataset
-        Of (x, y) pairs, by index; y is not looked at.
-    n_workers : int
-        Processes that make batches; 0 is this one.
-    index : ndarray of int or None, default=None
+    Batches are made by ``n_workers`` processes; 0 is this one.
     """
 
     # Many data sets augment what they hold.
     is_random = True
     floating_dtype = torch.float32
+    # What there is to compute is not known: it is not little.
+    size = math.inf
 
     def __init__(self, dataset, n_workers, index=None):
         self.dataset, self.n_workers = dataset, n_workers
         self.index = np.arange(len(dataset)) if index is None else index
-        # What there is to compute is not known: it is not little.
-        self.size = math.inf
 
     @property
     def shape(self):
@@ -162,19 +125,7 @@ class DatasetRows:
 
 
 def as_rows(X, n_workers=0):
-    """Return rows that can be read by index.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, ...) or torch.utils.data.Dataset
-    n_workers : int
-        Processes that read a data set.
-
-    Raises
-    ------
-    ValueError
-        If a data set has no length, or no rows.
-    """
+    """Return rows of an array or a data set that can be read by index, or raise."""
     if not isinstance(X, Dataset):
         return ArrayRows(X)
     if hasattr(X, "__len__") and len(X):

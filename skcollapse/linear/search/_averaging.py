@@ -7,24 +7,14 @@ from skcollapse.fitting import log_loss
 
 # Every step adds one candidate to the average, so no more than this many share it.
 STEPS = 10
-
-
 # Losses closer than this are the same: which is lower is a matter of rounding.
 _TIE = 1e-6
 
 
-def first_lowest(values) -> int:
+def first_lowest(values: Tensor) -> int:
     """Return the first index of a value that is the lowest, or as good as.
 
     Candidates go from strong to weak regularisation: the first is the simplest.
-
-    Parameters
-    ----------
-    values : tensor or ndarray of shape (c,)
-
-    Returns
-    -------
-    int
     """
     return int((values <= values.min() + _TIE).nonzero()[0][0])
 
@@ -45,14 +35,9 @@ def greedy_average(
         Held-out logits of c candidates, each at its own temperature.
     y : tensor of shape (n,), int64
     weight : tensor of shape (n,)
-        Weights of sum 1.
+        Of sum 1.
     steps : int
         1 chooses the best candidate.
-
-    Returns
-    -------
-    tensor of shape (c,), float64
-        Weights of sum 1.
 
     References
     ----------

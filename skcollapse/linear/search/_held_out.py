@@ -1,7 +1,7 @@
 """Logits of rows under fits without them: by folds, once, or leaving one out."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -20,15 +20,14 @@ from skcollapse.linear.solvers import AffineMap, LinearSolver, Strength
 # Held-out rows are not looked at if a feature lies so many training ranges outside.
 _WILD = 10.0
 
+_Split = tuple[np.ndarray, np.ndarray]
+
 
 class HeldOut:
     """Held-out rows, and their logits under any candidate.
 
     Parameters
     ----------
-    data : TrainingData
-    spec : LinearSpec
-    context : FitContext
     judged : ndarray of int
         The rows that are looked at.
 
@@ -37,7 +36,7 @@ class HeldOut:
     y : tensor of shape (n,), int64
     weight : tensor of shape (n,)
         Of sum 1, with which classes count by their costs alone.
-    prepared : mapping
+    prepared : dict
         From features to the problem of all rows, where it was made on the way: not by
         folds, of which none has all rows.
     """
@@ -55,6 +54,9 @@ class HeldOut:
         self.y = context.to_device(rows.y)
         self.weight = context.to_device(rows.balanced_weight)
         self.prepared: dict[FeatureSpec, FeatureProblem] = {}
+        self._scores = partial(
+            class_scores, target=spec.target, unit=spec.loss.unit_features
+        )
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -68,32 +70,20 @@ class HeldOut:
 
     def _logits(self, maps: list[AffineMap], features: Tensor, absent: np.ndarray):
         """Return (c, n, K) scores of features; classes absent cannot be given."""
-        target, unit = self.spec.target, self.spec.loss.unit_features
-        logits = torch.stack(
-            [class_scores(project(features), target, unit) for project in maps]
-        )
+        logits = torch.stack([self._scores(project(features)) for project in maps])
         logits[..., torch.from_numpy(absent)] = EXCLUDED
         return logits
 
 
 class FoldLogits(HeldOut):
-    """Logits by cross-validation.
-
-    Parameters
-    ----------
-    data : TrainingData
-    spec : LinearSpec
-    context : FitContext
-    splits : list of (ndarray, ndarray)
-        Training and held-out rows.
-    """
+    """Logits by cross-validation, on splits into training and held-out rows."""
 
     def __init__(
         self,
         data: TrainingData,
         spec: LinearSpec,
         context: FitContext,
-        splits: list[tuple[np.ndarray, np.ndarray]],
+        splits: list[_Split],
     ):
         self._folds = []
         for train, held in splits:
@@ -117,13 +107,10 @@ class FoldLogits(HeldOut):
             ]
             # A fold whose path has ended early stays where it is.
             length = max(map(len, by_fold))
-            return torch.cat(
-                [
-                    torch.cat([z, z[-1:].expand(length - len(z), -1, -1)])
-                    for z in by_fold
-                ],
-                dim=1,
-            )
+            padded = [
+                torch.cat([z, z[-1:].expand(length - len(z), -1, -1)]) for z in by_fold
+            ]
+            return torch.cat(padded, dim=1)
 
         return logits
 
@@ -138,24 +125,12 @@ class HoldOutLogits(HeldOut):
     """Logits of rows that are held out once, for so many rows that copies count.
 
     The features of all rows are made once, scaled as the training rows are: the fit to
-    all rows that follows the search goes on with them.
-
-    Parameters
-    ----------
-    data : TrainingData
-        All of positive weight.
-    spec : LinearSpec
-    context : FitContext
-    split : (ndarray, ndarray)
-        Training and held-out rows: every row is in one of them.
+    all rows that follows the search goes on with them. All rows have a positive
+    weight, and are in one part of the split.
     """
 
     def __init__(
-        self,
-        data: TrainingData,
-        spec: LinearSpec,
-        context: FitContext,
-        split: tuple[np.ndarray, np.ndarray],
+        self, data: TrainingData, spec: LinearSpec, context: FitContext, split: _Split
     ):
         self._train, held = split
         judged = _can_be_judged(data, *split)
@@ -164,17 +139,12 @@ class HoldOutLogits(HeldOut):
 
     def logits_of(self, features):
         """Return a function from a solver and a strength to logits (c, n, K)."""
-        data, spec, context, n_train = (
-            self.data,
-            self.spec,
-            self.context,
-            len(self._train),
-        )
+        data, spec, context = self.data, self.spec, self.context
         fitted = fit_features(data.take(self._train), features, spec.seed)
         values = context.to_device(fitted(data.X, self._order))
         everything = data.without_features(self._order)
         self.prepared[features] = learn_from(fitted, values, everything, spec, context)
-        training = data.without_features(self._train)
+        training, n_train = data.without_features(self._train), len(self._train)
         problem = learn_from(fitted, values[:n_train], training, spec, context)
         held = values[n_train : n_train + len(self)]
         absent = training.class_counts == 0
@@ -186,14 +156,8 @@ class HoldOutLogits(HeldOut):
 class LeaveOneOutLogits(HeldOut):
     """Logits by leaving out one row at a time, for a solver that knows how.
 
-    Parameters
-    ----------
-    data : TrainingData
-        All of positive weight.
-    spec : LinearSpec
-    context : FitContext
-    evaluated : ndarray of shape (m,), int
-        Which rows are left out in turn. Rows without another of their class are not.
+    Some rows are left out in turn: of those given, the ones with another of their
+    class. All rows of the data have a positive weight.
     """
 
     def __init__(
@@ -213,15 +177,12 @@ class LeaveOneOutLogits(HeldOut):
         problem = prepare(self.data, features, self.spec, self.context)
         self.prepared[features] = problem
         values = self.context.to_device(problem.features(self._evaluated))
-        target, unit = self.spec.target, self.spec.loss.unit_features
 
         @cache
         def projected(solver):
             return problem.leave_one_out(solver, values, self.y, self._share)
 
-        return lambda solver, strength: class_scores(
-            projected(solver)(strength), target, unit
-        )[None]
+        return lambda solver, strength: self._scores(projected(solver)(strength))[None]
 
 
 def _can_be_judged(data, train, held):

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from skcollapse.fitting import Progress, Trial, fit_inverse_temperature, log_loss
-from skcollapse.linear._features import columns
 from skcollapse.linear._spec import Candidate, FeatureSpec
 from skcollapse.linear.search._averaging import STEPS, greedy_average
 from skcollapse.linear.search._held_out import HeldOut
@@ -49,12 +48,9 @@ class _Pool:
 
     def add(self, features, solver, strength, logits):
         """Add the candidates of (c, n, K) logits; return the lowest of their losses."""
-        at_once = max(1, _AT_ONCE // logits[0].numel())
+        parts = logits.split(max(1, _AT_ONCE // logits[0].numel()))
         factor = torch.cat(
-            [
-                fit_inverse_temperature(some, self.y, self.weight)
-                for some in logits.split(at_once)
-            ]
+            [fit_inverse_temperature(part, self.y, self.weight) for part in parts]
         )
         logits *= factor[:, None, None]
         for place, of_candidate in enumerate(logits):
@@ -78,78 +74,66 @@ def select(
     average: bool,
     progress: Progress,
 ) -> Selection:
-    """Compare all candidates on held-out rows, and average the best.
+    """Compare all candidates on held-out rows, and average the best or choose one.
 
-    Parameters
-    ----------
-    held_out : HeldOut
-    features : tuple of FeatureSpec
-    strengths : dict
-        From solvers to their strengths, from strong to weak.
-    average : bool
-        Average candidates; False chooses the best.
-    progress : Progress
-        Is told of every strength that is tried. If it asks for the end, the choice is
-        among those so far.
+    Strengths go from strong to weak. Progress is told of each that is tried; if it asks
+    for the end, the choice is among those so far.
     """
     pool = _Pool(held_out)
-    _fill(pool, held_out, features, strengths, progress)
-    y, weight, candidates, factors = pool.y, pool.weight, pool.candidates, pool.factors
+    for family in features:
+        # In a function: what is made for some features does not outlive them.
+        if _try_all(pool, held_out, family, strengths, progress):
+            break
     if not pool.kept:
         raise ValueError(
             "No candidate has finite scores on the rows that are held out. X holds "
             "values too large for its dtype: scale the features before."
         )
     logits = torch.stack(list(pool.kept.values()))
-    share = greedy_average(logits, y, weight, STEPS if average else 1)
+    share = greedy_average(logits, pool.y, pool.weight, STEPS if average else 1)
     averaged = torch.tensordot(share.to(logits), logits, dims=1)[None]
-    last = fit_inverse_temperature(averaged, y, weight).item()
-    weights = np.zeros(len(candidates))
+    last = fit_inverse_temperature(averaged, pool.y, pool.weight).item()
+    weights = np.zeros(len(pool.candidates))
     weights[list(pool.kept)] = share.cpu().numpy()
-    chosen = {
-        candidate: last * factor * weight
-        for candidate, factor, weight in zip(candidates, factors, weights, strict=True)
-        if weight
-    }
-    rows = [
-        {
-            **columns(candidate.features),
+    chosen, rows = {}, []
+    for candidate, factor, loss, weight in zip(
+        pool.candidates, pool.factors, pool.losses, weights, strict=True
+    ):
+        if weight:
+            chosen[candidate] = last * factor * weight
+        row = {
+            "feature_scaling": candidate.features.scaling,
+            "projector": candidate.features.projector.name,
             "solver": candidate.solver.name,
             **candidate.strength._asdict(),
             "n_iter": candidate.n_iter,
+            "log_loss": loss,
+            "inverse_temperature": factor,
+            "weight": weight,
         }
-        for candidate in candidates
-    ]
+        rows.append(row)
     results = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    measured = {
-        "log_loss": pool.losses,
-        "inverse_temperature": factors,
-        "weight": weights,
-    }
-    results |= {name: np.array(values) for name, values in measured.items()}
     return Selection(chosen, results)
 
 
-def _fill(pool, held_out, families, strengths, progress):
-    """Try all candidates, or as many as are wanted."""
-    for features in families:
-        progress.begin("trial")
-        logits_at = held_out.logits_of(features)
-        for solver, alphas in strengths.items():
-            lowest = np.inf
-            for strength in alphas:
-                progress.begin("trial")
-                logits = logits_at(solver, strength)
-                loss = pool.add(features, solver, strength, logits)
-                if progress.end(Trial(_described(features, solver, strength), loss)):
-                    return
-                if loss > _HOPELESS * lowest:
-                    break
-                lowest = min(lowest, loss)
-
-
-def _described(features, solver, strength):
-    return (
-        f"projector {features.projector.name}, feature scaling {features.scaling}, "
-        f"solver {solver.name}, alpha {strength.alpha:g}"
-    )
+def _try_all(pool, held_out, features, strengths, progress):
+    """Try all candidates of some features; return whether that is asked to end."""
+    progress.begin("trial")
+    logits_at = held_out.logits_of(features)
+    for solver, alphas in strengths.items():
+        lowest = np.inf
+        for strength in alphas:
+            progress.begin("trial")
+            logits = logits_at(solver, strength)
+            loss = pool.add(features, solver, strength, logits)
+            tried = (
+                f"projector {features.projector.name}, "
+                f"feature scaling {features.scaling}, "
+                f"solver {solver.name}, alpha {strength.alpha:g}"
+            )
+            if progress.end(Trial(tried, loss)):
+                return True
+            if loss > _HOPELESS * lowest:
+                break
+            lowest = min(lowest, loss)
+    return False

@@ -1,14 +1,8 @@
 """Solvers for affine maps of features. A new one is a class and a line in `SOLVERS`."""
 
-from skcollapse.linear.solvers._base import (
-    AffineMap,
-    LinearSolver,
-    Solution,
-    Strength,
-)
+from skcollapse.linear.solvers._base import AffineMap, LinearSolver, Solution, Strength
 from skcollapse.linear.solvers._closed_form import ClosedForm
-from skcollapse.linear.solvers._lbfgs import LBFGS
-from skcollapse.linear.solvers._lbfgs_path import LBFGSPath
+from skcollapse.linear.solvers._lbfgs import LBFGS, LBFGSPath
 
 __all__ = [
     "LBFGS",

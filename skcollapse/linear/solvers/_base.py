@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from skcollapse.fitting import NullProgress, Problem, Progress
-from skcollapse.linear._closed_form import discriminant_map
+from skcollapse.linear._closed_form import balanced_moments
 from skcollapse.losses import Loss
-from skcollapse.moments import ClassMoments
+
+NO_PROGRESS = NullProgress()
 
 
 class AffineMap(NamedTuple):
@@ -87,7 +87,7 @@ class LinearSolver(BaseEstimator):
         prepared: Any,
         strength: Strength,
         n_maps: int | None = None,
-        progress: Progress | None = None,
+        progress: Progress = NO_PROGRESS,
     ) -> Solution:
         """Return the solution at a strength.
 
@@ -98,7 +98,7 @@ class LinearSolver(BaseEstimator):
         strength : Strength
         n_maps : int or None
             Only the first maps are wanted.
-        progress : Progress or None
+        progress : Progress
             Is told of iterations, whose outcome is the solution so far.
         """
         raise NotImplementedError
@@ -123,21 +123,3 @@ class LinearSolver(BaseEstimator):
             From a strength to a tensor of shape (m, d).
         """
         raise NotImplementedError
-
-
-NO_PROGRESS = NullProgress()
-
-
-def balanced_moments(problem: Problem) -> ClassMoments:
-    """Return the moments of the features when all classes weigh the same."""
-    moments = ClassMoments(len(problem.target.classifier), problem.features.shape[1])
-    return moments.update(problem.features, problem.y, problem.balanced_weight)
-
-
-def start(problem: Problem, objective: Any, shrinkage: float) -> np.ndarray:
-    """Return where iterations begin: at zero, unless only directions count."""
-    if not problem.loss.unit_features:
-        return np.zeros(objective.shape).ravel()
-    vectors = getattr(problem.target, problem.loss.vectors)
-    moments = balanced_moments(problem)
-    return objective.pack(*discriminant_map(moments, vectors, shrinkage))

@@ -1,26 +1,16 @@
 """Ridge regression onto the target, in closed form."""
 
-from typing import NamedTuple
-
 import torch
 
 from skcollapse.linear._closed_form import RidgeRegression
 from skcollapse.linear.solvers._base import (
+    NO_PROGRESS,
     AffineMap,
     LinearSolver,
     Solution,
     Strength,
-    balanced_moments,
 )
 from skcollapse.losses import SquaredError
-
-
-class _Prepared(NamedTuple):
-    regression: RidgeRegression
-    means: torch.Tensor
-
-    def tensor(self, array):
-        return torch.as_tensor(array).to(self.means)
 
 
 class ClosedForm(LinearSolver):
@@ -39,23 +29,24 @@ class ClosedForm(LinearSolver):
     from_moments = True
 
     def prepare(self, problem, max_iter, tol):
-        """Gather the moments."""
-        regression = RidgeRegression(balanced_moments(problem), problem.target.means)
-        return _Prepared(regression, problem.tensor(problem.target.means))
+        """Return the regression, and the problem."""
+        moments = super().prepare(problem, max_iter, tol)
+        return RidgeRegression(moments, problem.target.means), problem
 
-    def solve(self, prepared, strength, n_maps=None, progress=None):
+    def solve(self, prepared, strength, n_maps=None, progress=NO_PROGRESS):
         """Return the ridge solution."""
-        solved = prepared.regression.solve(strength.alpha)
-        return Solution([AffineMap(*map(prepared.tensor, solved))], [])
+        regression, problem = prepared
+        solved = regression.solve(strength.alpha)
+        return Solution([AffineMap(*map(problem.tensor, solved))], [])
 
     def leave_one_out(self, prepared, features, y, weight):
         """Return a function from a strength to projections by fits without the rows."""
-        regression, tensor = prepared.regression, prepared.tensor
+        regression, tensor = prepared[0], prepared[1].tensor
         rotated = (features - tensor(regression.mean)) @ tensor(regression.basis)
         squared = rotated.square()
         cross = tensor(regression.rotated_cross)
         mean = tensor(regression.target_mean)
-        weight, targets = weight.to(features), prepared.means[y]
+        weight, targets = weight.to(features), tensor(prepared[1].target.means)[y]
 
         def projected(strength):
             inverse = tensor(regression.inverse(strength.alpha))
