@@ -626,7 +626,7 @@ def test_streamed_features_have_the_moments_of_all_features():
 # --- the transformer ---------------------------------------------------------------
 
 
-@parametrize_with_checks([FeatureExtractor(torch.sigmoid)])
+@parametrize_with_checks([FeatureExtractor(nn.Sigmoid())])
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 

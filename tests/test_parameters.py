@@ -272,7 +272,7 @@ BAD = {
     },
 }
 CASES = [
-    pytest.param(kind, name, value, id=f"{kind.__name__}-{name}-{value!r:.25}")
+    pytest.param(kind, name, value, id=f"{kind.__name__}-{name}-{value!r:.15}")
     for kind, table in BAD.items()
     for name, values in table.items()
     for value in values
