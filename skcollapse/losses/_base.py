@@ -1,8 +1,11 @@
 """The base class of the losses, which is also the way to write a new one."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
+from skcollapse._utils.checks import check_choice
 from skcollapse.losses._numerics import check_batch, weighted_mean
 
 MaybeTensor = Tensor | None
@@ -107,8 +110,8 @@ class Loss:
         features: Tensor,
         y: Tensor,
         class_vectors: Tensor,
-        sample_weight: Tensor | None = None,
-        log_prior: Tensor | None = None,
+        sample_weight: MaybeTensor = None,
+        log_prior: MaybeTensor = None,
     ) -> Tensor:
         """Compute the loss of a batch.
 
@@ -142,10 +145,26 @@ class Loss:
             raise ValueError(f"{self!r} needs log_prior, the log class frequencies")
         dtype = torch.promote_types(features.dtype, torch.float32)
         features, class_vectors = features.to(dtype), class_vectors.to(dtype)
-        if sample_weight is not None:
-            sample_weight = sample_weight.to(dtype)
-        if log_prior is not None:
-            log_prior = log_prior.to(dtype)
+        optional = sample_weight, log_prior
+        optional = (None if values is None else values.to(dtype) for values in optional)
         # Autocast would take the similarities back to half precision.
         with torch.autocast(features.device.type, enabled=False):
-            return self.over_batch(features, y, class_vectors, sample_weight, log_prior)
+            return self.over_batch(features, y, class_vectors, *optional)
+
+
+@dataclass(frozen=True)
+class WeightedLoss(Loss):
+    """A loss that averages over samples or over the classes present in the batch."""
+
+    weighting: str = "sample"
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        check_choice("weighting", self.weighting, ("sample", "class"))
+
+    def weigh(self, y: Tensor, n_classes: int, sample_weight: Tensor) -> Tensor:
+        """Return the weights, or share one unit among the rows of every class."""
+        if self.weighting == "sample":
+            return sample_weight
+        counts = sample_weight.new_zeros(n_classes).index_add(0, y, sample_weight)[y]
+        return sample_weight / counts.masked_fill(counts == 0, 1)

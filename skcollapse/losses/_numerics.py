@@ -1,7 +1,5 @@
 """Averages and norms that stay finite when rows are zero, weightless or absent."""
 
-from typing import NoReturn
-
 import torch
 from torch import Tensor
 
@@ -44,20 +42,21 @@ def check_batch(
 
     The values are not looked at: on a CUDA device that would wait for it.
     """
+
+    def check(name: str, tensor: Tensor, must: str, fits: bool) -> None:
+        if not fits:
+            seen = f"the shape {tuple(tensor.shape)} and {tensor.dtype}"
+            raise ValueError(f"{name} must have {must}; got {seen}.")
+
     for name, matrix in (("features", features), ("class_vectors", class_vectors)):
-        if matrix.ndim != 2 or not matrix.is_floating_point():
-            _refuse(name, "two axes and a floating-point dtype", matrix)
-    (n_rows, n_features), n_classes = features.shape, len(class_vectors)
-    if class_vectors.shape[1] != n_features:
-        _refuse("class_vectors", f"{n_features} columns, as features", class_vectors)
-    if y.shape != (n_rows,) or y.dtype != torch.int64:
-        _refuse("y", f"the shape ({n_rows},) and dtype int64, class indices", y)
-    if sample_weight is not None and sample_weight.shape != (n_rows,):
-        _refuse("sample_weight", f"the shape ({n_rows},)", sample_weight)
-    if log_prior is not None and log_prior.shape != (n_classes,):
-        _refuse("log_prior", f"the shape ({n_classes},)", log_prior)
-
-
-def _refuse(name: str, must: str, tensor: Tensor) -> NoReturn:
-    seen = f"the shape {tuple(tensor.shape)} and {tensor.dtype}"
-    raise ValueError(f"{name} must have {must}; got {seen}.")
+        fits = matrix.ndim == 2 and matrix.is_floating_point()
+        check(name, matrix, "two axes and a floating-point dtype", fits)
+    (n, d), n_classes = features.shape, len(class_vectors)
+    fits = class_vectors.shape[1] == d
+    check("class_vectors", class_vectors, f"{d} columns, as features", fits)
+    fits = y.shape == (n,) and y.dtype == torch.int64
+    check("y", y, f"the shape ({n},) and dtype int64, class indices", fits)
+    vectors = ("sample_weight", sample_weight, n), ("log_prior", log_prior, n_classes)
+    for name, vector, size in vectors:
+        if vector is not None:
+            check(name, vector, f"the shape ({size},)", vector.shape == (size,))

@@ -1,14 +1,14 @@
 """The hyperspherical uniformity gap: spread class vectors, collapse features."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from skcollapse._utils.checks import check_choice, check_number
-from skcollapse.losses._base import MaybeTensor
+from skcollapse.losses._base import MaybeTensor, WeightedLoss
 from skcollapse.losses._numerics import unit_rows
-from skcollapse.losses._weighting import WeightedLoss
 
 # Squared distances are not taken for less: the pull between vectors that coincide has
 # no direction.
@@ -28,7 +28,7 @@ def _squares(vectors: Tensor) -> Tensor:
     return (2 - 2 * (vectors @ vectors.T)[first, second]).clamp(min=_CLOSEST)
 
 
-def minimum_energy(vectors: Tensor, s: float) -> Tensor:
+def _minimum_energy(vectors: Tensor, s: float) -> Tensor:
     """Return the mean Riesz energy of a pair; of exponent 0, the logarithmic one."""
     log_inverse = -0.5 * _squares(vectors).log()
     if s == 0:
@@ -36,12 +36,7 @@ def minimum_energy(vectors: Tensor, s: float) -> Tensor:
     return (s * log_inverse).clamp(max=_LARGEST).exp().mean()
 
 
-def maximum_separation(vectors: Tensor, s: float) -> Tensor:
-    """Return minus the smallest distance."""
-    return -_squares(vectors).min().sqrt()
-
-
-def maximum_gram_determinant(vectors: Tensor, s: float) -> Tensor:
+def _gram_determinant(vectors: Tensor, s: float) -> Tensor:
     """Return minus the mean log-eigenvalue of a Gaussian Gram matrix."""
     n_classes, n_components = vectors.shape
     # The rate is about the inverse spacing, as in hyperspherical_code.
@@ -52,10 +47,10 @@ def maximum_gram_determinant(vectors: Tensor, s: float) -> Tensor:
     return -2 * torch.linalg.cholesky(gram).diagonal().log().mean()
 
 
-CRITERIA = {
-    "mhe": minimum_energy,
-    "mhs": maximum_separation,
-    "mgd": maximum_gram_determinant,
+_CRITERIA: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "mhe": _minimum_energy,
+    "mhs": lambda vectors, s: -_squares(vectors).min().sqrt(),
+    "mgd": _gram_determinant,
 }
 
 
@@ -102,8 +97,7 @@ class HypersphericalUniformityGap(WeightedLoss):
     References
     ----------
     .. [1] Liu, Yu, Weller and Schölkopf, "Generalizing and Decoupling Neural Collapse
-       via Hyperspherical Uniformity Gap", ICLR 2023, Section 3.
-       arXiv:2303.06484.
+       via Hyperspherical Uniformity Gap", ICLR 2023, arXiv:2303.06484, section 3.
 
     Examples
     --------
@@ -129,7 +123,7 @@ class HypersphericalUniformityGap(WeightedLoss):
     def __post_init__(self) -> None:
         """Check the parameters."""
         super().__post_init__()
-        check_choice("criterion", self.criterion, CRITERIA)
+        check_choice("criterion", self.criterion, _CRITERIA)
         check_choice("decoupled", self.decoupled, (False, True))
         for name in ("s", "inter_weight", "intra_weight"):
             check_number(name, getattr(self, name), 0)
@@ -137,7 +131,7 @@ class HypersphericalUniformityGap(WeightedLoss):
     def of_vectors(self, class_vectors: Tensor) -> Tensor:
         """Return the weighted term of the (K, d) class vectors alone."""
         units = unit_rows(class_vectors).double()
-        energy = CRITERIA[self.criterion](units, self.s)
+        energy = _CRITERIA[self.criterion](units, self.s)
         return (self.inter_weight * energy).to(class_vectors.dtype)
 
     def per_sample(

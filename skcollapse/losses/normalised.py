@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from skcollapse._utils.checks import check_number
-from skcollapse.losses._base import Loss
+from skcollapse.losses._base import Loss, MaybeTensor
 from skcollapse.losses._numerics import LOG_ZERO, unit_rows, weighted_mean
 
 
@@ -65,8 +65,8 @@ class NTCE(Loss):
         features: Tensor,
         y: Tensor,
         class_vectors: Tensor,
-        sample_weight: Tensor | None,
-        log_prior: Tensor | None,
+        sample_weight: MaybeTensor,
+        log_prior: MaybeTensor,
     ) -> Tensor:
         """Return the mean of normaliser minus attraction."""
         features = unit_rows(features)
