@@ -55,8 +55,7 @@ def mean_recall(
     scikit-learn's `balanced_accuracy_score` is the same number, but warns of classes
     that were predicted and not tested, as is usual for rare ones.
     """
-    recalls = class_recalls(y_true, y_pred, sample_weight=sample_weight)[1]
-    return float(recalls.mean())
+    return float(class_recalls(y_true, y_pred, sample_weight=sample_weight)[1].mean())
 
 
 def worst_class_recall(
@@ -70,10 +69,8 @@ def worst_class_recall(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        True labels, of any type that can be sorted.
-    y_pred : array-like of shape (n_samples,)
-        Predicted labels.
+    y_true, y_pred : array-like of shape (n_samples,)
+        True and predicted labels, of any type that can be sorted.
     labels : array-like of shape (n_classes,), default=None
         Classes to look at. None for those of `y_true`.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -100,8 +97,10 @@ def worst_class_recall(
     >>> worst_class_recall(["a", "a", "b", "b"], ["a", "a", "a", "b"])
     0.5
     """
-    recalls = class_recalls(y_true, y_pred, labels=labels, sample_weight=sample_weight)
-    return float(recalls[1].min())
+    _, recalls = class_recalls(
+        y_true, y_pred, labels=labels, sample_weight=sample_weight
+    )
+    return float(recalls.min())
 
 
 def geometric_mean_recall(
@@ -118,10 +117,8 @@ def geometric_mean_recall(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        True labels, of any type that can be sorted.
-    y_pred : array-like of shape (n_samples,)
-        Predicted labels.
+    y_true, y_pred : array-like of shape (n_samples,)
+        True and predicted labels, of any type that can be sorted.
     labels : array-like of shape (n_classes,), default=None
         Classes to look at. None for those of `y_true`.
     sample_weight : array-like of shape (n_samples,), default=None
