@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skcollapse._utils.arrays import as_float64
+from skcollapse._utils.arrays import as_float64, check_class_counts
 from skcollapse.display._measured import ReportDisplay, check_report
 from skcollapse.display._style import class_axis_title, label_classes, many_axes
 from skcollapse.measures import seli_grams
@@ -134,13 +134,8 @@ class GramDisplay(ReportDisplay):
         ImportError
             If matplotlib is not installed.
         """
-        counts = as_float64("class_counts", self.class_counts)
         n_classes = len(as_float64("means", self.means))
-        if counts.shape != (n_classes,):
-            raise ValueError(
-                f"class_counts must hold a size for each of the {n_classes} "
-                f"classes, got the shape {counts.shape}."
-            )
+        counts = check_class_counts(self.class_counts, n_classes)
         classes = np.arange(len(counts)) if self.classes is None else self.classes
         self.order_ = np.argsort(-counts, kind="stable")
         self.grams_ = self._grams(counts[self.order_])

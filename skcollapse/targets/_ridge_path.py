@@ -1,7 +1,6 @@
 """Optimal logits of the unconstrained-features model under a ridge penalty."""
 
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 from scipy.linalg import norm, svd
@@ -28,21 +27,6 @@ def _cross_entropy(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     gradient = np.exp(margins - losses)
     np.fill_diagonal(gradient, -gradient.sum(axis=0))
     return losses, gradient
-
-
-def _start(
-    left: np.ndarray,
-    sizes: np.ndarray,
-    right: np.ndarray,
-    counts: np.ndarray,
-    ridge: float,
-) -> np.ndarray:
-    """Factor the best multiple of the SEL matrix, in closed form where it exists."""
-    others = len(counts) - 1
-    odds = others * (counts.sum() / (ridge * sizes.sum()) - 1)
-    scale = max(np.log(max(odds, 1.0)), 0.1)
-    root = np.sqrt(scale * sizes[:others])
-    return np.stack([left[:, :others] * root, right[:others].T * root])
 
 
 def ridge_path(sel: np.ndarray, counts: np.ndarray, ridge: float) -> np.ndarray:
@@ -74,7 +58,11 @@ def ridge_path(sel: np.ndarray, counts: np.ndarray, ridge: float) -> np.ndarray:
     # K - 1 columns every local minimum is global: deficient rank suffices by itself
     # (Haeffele and Vidal, arXiv:1506.07540); full rank exhausts the gradient, whose
     # columns sum to zero, so that it cannot exceed the penalty in a further direction.
-    start = _start(left, sizes, right, counts, ridge)
+    # The start is the best multiple of the SEL matrix, where that has a closed form.
+    others = len(counts) - 1
+    odds = others * (counts.sum() / (ridge * sizes.sum()) - 1)
+    root = np.sqrt(max(np.log(max(odds, 1.0)), 0.1) * sizes[:others])
+    start = np.stack([left[:, :others] * root, right[:others].T * root])
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         vectors, features = flat.reshape(start.shape)
@@ -99,20 +87,9 @@ def ridge_path(sel: np.ndarray, counts: np.ndarray, ridge: float) -> np.ndarray:
             ConvergenceWarning,
             stacklevel=3,
         )
-    return _vanish(weighted_logits, data_term, ridge)
-
-
-def _vanish(
-    weighted_logits: np.ndarray,
-    data_term: Callable[[np.ndarray], tuple[float, np.ndarray]],
-    ridge: float,
-) -> np.ndarray:
-    """Make exactly zero the singular values that are zero at the optimum.
-
-    The factors reach those only in the limit; proximal gradient steps, with the step
-    length 2 of a 1/2-smooth data term, reach them at once or, where `ridge` is just at
-    the edge, within a few steps.
-    """
+    # The factors reach singular values that are zero at the optimum only in the limit.
+    # Proximal gradient steps, with the step length 2 of a 1/2-smooth data term, make
+    # them exactly zero at once or, where `ridge` is just at the edge, within a few.
     for _ in range(_MAX_STEPS):
         _, gradient = data_term(weighted_logits)
         left, sizes, right = svd(weighted_logits - 2 * gradient)

@@ -4,30 +4,12 @@ import numpy as np
 from scipy.linalg import svd
 from sklearn.utils import check_random_state
 
+from skcollapse._utils.arrays import check_class_counts
 from skcollapse._utils.checks import check_number
 from skcollapse._utils.types import Counts, Seed
-from skcollapse.targets._frames import as_numbers, centred_frame, check_n_components
-from skcollapse.targets._geometry import ClassGeometry
+from skcollapse.targets._frames import centred_frame, check_n_components
 from skcollapse.targets._ridge_path import ridge_path
-from skcollapse.targets._target import Target
-
-
-def _check_counts(class_counts: Counts) -> np.ndarray:
-    """Return `class_counts` as float64, or raise unless all are positive numbers."""
-    counts = as_numbers("class_counts", class_counts)
-    if counts.ndim != 1 or len(counts) < 2:
-        raise ValueError(
-            "class_counts must be a list of at least two class sizes, got an array of "
-            f"shape {counts.shape}."
-        )
-    valid = np.isfinite(counts) & (counts > 0)
-    if not valid.all():
-        first = np.argmin(valid)
-        raise ValueError(
-            "class_counts must be positive and finite, but class "
-            f"{first} has {counts[first]:g}. Leave out the classes without samples."
-        )
-    return counts
+from skcollapse.targets._target import ClassGeometry, Target
 
 
 def seli(
@@ -129,7 +111,7 @@ def seli(
     >>> cosines[[0, 2], [1, 3]].round(3)
     array([-0.459,  0.079])
     """
-    counts = _check_counts(class_counts)
+    counts = check_class_counts(class_counts)
     n_classes = len(counts)
     n_components = check_n_components(n_components, n_classes)
     ridge = check_number("ridge", ridge, 0)

@@ -1,4 +1,4 @@
-"""Codes that are known to be the most uniform ones of their size and dimension.
+"""Codes: known to be the most uniform of their size, or to begin a search with.
 
 For Riesz energies (s >= 0, the logarithmic one included) and for the minimum distance,
 the regular polygons, simplices, cross-polytopes, the icosahedron, the 600-cell and the
@@ -21,10 +21,13 @@ from functools import partial
 from itertools import permutations, product
 
 import numpy as np
+from numpy.random import RandomState
 from scipy.linalg import block_diag, svd
 
 from skcollapse.targets._frames import from_coordinates
 
+# Symmetric codes are stationary: turned off course a little, they leave a saddle point.
+_NUDGE = 1e-3
 _GOLDEN = (1 + np.sqrt(5)) / 2
 _SIGNS = list(product([-1, 1], repeat=2))
 
@@ -138,3 +141,56 @@ def is_known_optimum(n_classes: int, n_components: int, criterion: str) -> bool:
         "mhs": universal or n_classes < 2 * n_components or size in _FARTHEST,
         "mgd": False,
     }[criterion]
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+def _random_codes(
+    n_starts: int, n_classes: int, n_components: int, random_state: RandomState
+) -> np.ndarray:
+    """Draw codes of independent points, uniform on the sphere."""
+    return _unit(random_state.standard_normal((n_starts, n_classes, n_components)))
+
+
+def _spiral(n_classes: int) -> np.ndarray:
+    """Return the Fibonacci lattice, a spiral of equal steps in height on the sphere."""
+    index = np.arange(n_classes)
+    height = 1 - (2 * index + 1) / n_classes
+    angle = np.pi * (3 - np.sqrt(5)) * index
+    radius = np.sqrt(1 - height**2)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1)
+
+
+def _cross_polytope_and_more(
+    n_classes: int, n_components: int, random_state: RandomState
+) -> np.ndarray:
+    """Return both ends of each axis, and after them the farthest of random points."""
+    code = np.empty((n_classes, n_components))
+    n_axes = min(n_classes, 2 * n_components)
+    code[:n_axes] = np.vstack([np.eye(n_components), -np.eye(n_components)])[:n_axes]
+    pool = _random_codes(1, 4 * n_classes, n_components, random_state)[0]
+    nearest = (pool @ code[:n_axes].T).max(axis=1)
+    for row in range(n_axes, n_classes):
+        code[row] = pool[nearest.argmin()]
+        np.maximum(nearest, pool @ code[row], out=nearest)
+    return code
+
+
+def starts(
+    n_starts: int, n_classes: int, n_components: int, random_state: RandomState
+) -> np.ndarray:
+    """Return codes to start from, of shape (n_starts, n_classes, n_components).
+
+    The structured ones come first. With more points than ``n_components + 1``.
+    """
+    codes = _random_codes(n_starts, n_classes, n_components, random_state)
+    structured = [symmetric_code(n_classes, n_components)]
+    if n_components == 3:
+        structured.append(_spiral(n_classes))
+    structured.append(_cross_polytope_and_more(n_classes, n_components, random_state))
+    known = [code for code in structured if code is not None][:n_starts]
+    noise = _random_codes(len(known), n_classes, n_components, random_state)
+    codes[: len(known)] = _unit(np.stack(known) + _NUDGE * noise)
+    return codes
