@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 
 from skcollapse.display._measured import ReportDisplay, check_report
 from skcollapse.display._panels import draw_classes, draw_curves, panel_names
-from skcollapse.display._style import many_axes
 from skcollapse.scorer import CollapseReport
 
 if TYPE_CHECKING:
@@ -143,12 +142,10 @@ class CollapseDisplay(ReportDisplay):
         for report in self.reports:
             check_report("reports", report)
         names = panel_names(self.reports[0].measures)
-        self.axes_ = many_axes(ax, (len(names) // 2, 2), _PANEL_SIZE)
+        self._set_axes(ax, (len(names) // 2, 2), _PANEL_SIZE)
         for panel, panel_axes in zip(names, self.axes_.ravel(), strict=True):
             if self.epochs is None:
                 draw_classes(panel_axes, panel, self.reports[0])
             else:
                 draw_curves(panel_axes, panel, np.asarray(self.epochs), self.reports)
-        self.ax_ = self.axes_.flat[0]
-        self.figure_ = self.ax_.figure
         return self

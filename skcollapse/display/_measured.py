@@ -1,10 +1,12 @@
 """From a fitted estimator to a report of what it makes of data."""
 
+from collections.abc import Callable
 from typing import Any, Self
 
 from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 
+from skcollapse.display._style import many_axes
 from skcollapse.scorer import CollapseReport, NeuralCollapseScorer, transformed
 
 
@@ -56,27 +58,26 @@ class ReportDisplay:
         TypeError
             If X or y is missing, or the estimator does not transform.
         """
-        report = _report_of(estimator, X, y, scorer)
-        drawn: Self = cls.from_report(report, **options)  # type: ignore[attr-defined]
-        return drawn
+        draw: Callable[..., Self] = cls.from_report  # type: ignore[attr-defined]
+        if X is None and hasattr(estimator, "report_"):
+            return draw(estimator.report_, **options)
+        if X is None or y is None:
+            raise TypeError(
+                "X and y must be given: only a fitted NeuralCollapseScorer has a "
+                f"report without them, not {estimator!r}."
+            )
+        parameters = {} if scorer is None else scorer.get_params(deep=False)
+        if parameters.get("classifier") is None:
+            parameters["classifier"] = _classifier_of(estimator)
+        measured = NeuralCollapseScorer(**parameters).fit(transformed(estimator, X), y)
+        return draw(measured.report_, **options)
 
-
-def _report_of(
-    estimator: Any, X: Any, y: Any, scorer: NeuralCollapseScorer | None
-) -> Any:
-    """Return the report of features of an estimator, and of what classifies them."""
-    if X is None and hasattr(estimator, "report_"):
-        return estimator.report_
-    if X is None or y is None:
-        raise TypeError(
-            "X and y must be given: only a fitted NeuralCollapseScorer has a report "
-            f"without them, not {estimator!r}."
-        )
-    parameters = {} if scorer is None else scorer.get_params(deep=False)
-    if parameters.get("classifier") is None:
-        parameters["classifier"] = _classifier_of(estimator)
-    features = transformed(estimator, X)
-    return NeuralCollapseScorer(**parameters).fit(features, y).report_
+    def _set_axes(
+        self, ax: Any, shape: tuple[int, int], panel_size: tuple[float, float]
+    ) -> None:
+        self.axes_ = many_axes(ax, shape, panel_size)
+        self.ax_ = self.axes_.flat[0]
+        self.figure_ = self.ax_.figure
 
 
 def _classifier_of(estimator: Any) -> Any:

@@ -12,7 +12,6 @@ from skcollapse.display._style import (
     MARKERS,
     class_axis_title,
     label_classes,
-    tidy,
 )
 from skcollapse.scorer import CollapseReport
 
@@ -22,60 +21,52 @@ if TYPE_CHECKING:
 # From this many classes on, points are drawn without lines between them.
 _MANY_CLASSES = 40
 
-# Panel: title, label of its axis, and {column of the classes: label}.
-CLASS_PANELS = {
+# Panel: its title; the label of the axis and {column: label} of classes; the label and
+# {measure: label} of curves.
+PANELS = {
     "nc1": (
         "NC1: features gather at class means",
-        "NC1 of the class",
-        {"nc1": "class"},
+        ("NC1 of the class", {"nc1": "class"}),
+        (
+            "within-class variability",
+            {"nc1": "NC1", "nc1_balanced": "NC1, classes alike", "cdnv": "CDNV"},
+        ),
     ),
     "nc2": (
         "NC2: class means spread evenly",
-        "length over mean length",
-        {
-            "norm": "class mean",
-            "seli_norm": "class mean, SELI",
-            "classifier_norm": "class vector",
-            "seli_classifier_norm": "class vector, SELI",
-        },
-    ),
-    "nc3": ("NC3: classifier and means align", "1 − cosine", {"nc3_cosine": "class"}),
-    "nc4": (
-        "NC4: nearest means decide",
-        "share that agrees",
-        {"nc4_ncc_agreement": "class"},
-    ),
-}
-
-# Panel: title, label of its axis, and {measure: label}.
-CURVE_PANELS = {
-    "nc1": (
-        CLASS_PANELS["nc1"][0],
-        "within-class variability",
-        {"nc1": "NC1", "nc1_balanced": "NC1, classes alike", "cdnv": "CDNV"},
-    ),
-    "nc2": (
-        CLASS_PANELS["nc2"][0],
-        "distance",
-        {
-            "nc2_etf_distance": "means, from ETF",
-            "seli_distance": "means, from SELI",
-            "classifier_etf_distance": "classifier, from ETF",
-            "classifier_seli_distance": "classifier, from SELI",
-        },
+        (
+            "length over mean length",
+            {
+                "norm": "class mean",
+                "seli_norm": "class mean, SELI",
+                "classifier_norm": "class vector",
+                "seli_classifier_norm": "class vector, SELI",
+            },
+        ),
+        (
+            "distance",
+            {
+                "nc2_etf_distance": "means, from ETF",
+                "seli_distance": "means, from SELI",
+                "classifier_etf_distance": "classifier, from ETF",
+                "classifier_seli_distance": "classifier, from SELI",
+            },
+        ),
     ),
     "nc3": (
-        CLASS_PANELS["nc3"][0],
-        "distance",
-        {"nc3_self_duality": "distance", "nc3_cosine": "mean 1 − cosine"},
+        "NC3: classifier and means align",
+        ("1 − cosine", {"nc3_cosine": "class"}),
+        (
+            "distance",
+            {"nc3_self_duality": "distance", "nc3_cosine": "mean 1 − cosine"},
+        ),
     ),
     "nc4": (
-        CLASS_PANELS["nc4"][0],
-        "share that agrees",
-        {"nc4_ncc_agreement": "agreement"},
+        "NC4: nearest means decide",
+        ("share that agrees", {"nc4_ncc_agreement": "class"}),
+        ("share that agrees", {"nc4_ncc_agreement": "agreement"}),
     ),
 }
-_SHARES = ("nc4",)
 # Positive values of NC1 that are further apart than this are on a logarithmic axis.
 _LARGE_RATIO = 10
 _ROUND_OFF = 1e-9
@@ -84,12 +75,12 @@ _ROUND_OFF = 1e-9
 def panel_names(measures: dict[str, float]) -> list[str]:
     """Return the panels for which there are measures."""
     has_classifier = "nc3_cosine" in measures
-    return list(CURVE_PANELS) if has_classifier else ["nc1", "nc2"]
+    return list(PANELS) if has_classifier else ["nc1", "nc2"]
 
 
 def draw_classes(ax: Axes, panel: str, report: CollapseReport) -> None:
     """Draw values of all classes of a report, from common to rare."""
-    title, label, columns = CLASS_PANELS[panel]
+    title, (label, columns), _ = PANELS[panel]
     classes = report.classes
     order = np.argsort(-classes["weight"], kind="stable")
     many = len(order) >= _MANY_CLASSES
@@ -119,7 +110,7 @@ def draw_curves(
     ax: Axes, panel: str, epochs: np.ndarray, reports: Sequence[CollapseReport]
 ) -> None:
     """Draw measures over epochs."""
-    title, label, measures = CURVE_PANELS[panel]
+    title, _, (label, measures) = PANELS[panel]
     for k, (name, described) in enumerate(measures.items()):
         if name not in reports[0].measures:
             continue
@@ -141,9 +132,11 @@ def draw_curves(
 def _finish(ax: Any, panel: str) -> None:
     values = np.concatenate([line.get_ydata() for line in ax.lines] or [[]])
     values = values[np.isfinite(values)]
-    if panel in _SHARES:
+    positive = values[values > 0]
+    least = positive.min(initial=np.inf)
+    if panel == "nc4":
         ax.set_ylim(-0.03, 1.03)
-    elif panel == "nc1" and _spans_magnitudes(values):
+    elif panel == "nc1" and (positive > _LARGE_RATIO * least).any():
         # It is zero for a class with one sample.
         ax.set_yscale("log", nonpositive="mask")
     else:
@@ -154,11 +147,4 @@ def _finish(ax: Any, panel: str) -> None:
         ax.annotate("not measured", (0.5, 0.5), xycoords="axes fraction", ha="center")
     if len(ax.lines) > 1:
         ax.legend(frameon=False, fontsize="small")
-    tidy(ax)
-
-
-def _spans_magnitudes(values: np.ndarray) -> bool:
-    positive = values[values > 0]
-    if not len(positive):
-        return False
-    return bool(positive.max() > _LARGE_RATIO * positive.min())
+    ax.spines[["top", "right"]].set_visible(False)

@@ -27,13 +27,6 @@ def pyplot() -> Any:
     return plt
 
 
-def one_axes(ax: Any, figsize: tuple[float, float] = (5.5, 4.0)) -> Any:
-    """Return the axes to draw on, those of a new figure for None."""
-    if ax is not None:
-        return ax
-    return pyplot().subplots(figsize=figsize, layout="constrained")[1]
-
-
 def many_axes(
     ax: Any, shape: tuple[int, int], panel_size: tuple[float, float]
 ) -> np.ndarray:
@@ -78,8 +71,3 @@ def class_axis_title(n_classes: int) -> str:
     """Return what `label_classes` has put there."""
     place = "class" if n_classes <= _MOST_LABELS else "rank of class"
     return f"{place}, from common to rare"
-
-
-def tidy(ax: Any) -> None:
-    """Take off what says nothing."""
-    ax.spines[["top", "right"]].set_visible(False)

@@ -13,8 +13,12 @@ from skcollapse._utils.sample_weight import check_sample_weight
 from skcollapse._utils.threads import limited_threads
 from skcollapse.measures import MEASURES
 from skcollapse.scorer._checks import check_parameters, make_inputs
-from skcollapse.scorer._head import resolve_head
-from skcollapse.scorer._rows import compute_moments, find_classes, transformed
+from skcollapse.scorer._rows import (
+    compute_moments,
+    find_classes,
+    resolve_head,
+    transformed,
+)
 
 
 class RowScorer(ClassifierMixin, BaseEstimator):
