@@ -8,8 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skcollapse._utils.arrays import as_float64, check_class_counts
-from skcollapse.display._measured import ReportDisplay, check_report
-from skcollapse.display._style import class_axis_title, label_classes
+from skcollapse.display._base import (
+    ReportDisplay,
+    check_report,
+    class_axis_title,
+    label_classes,
+)
 from skcollapse.measures import seli_grams
 from skcollapse.scorer import CollapseReport
 
@@ -125,7 +129,6 @@ class GramDisplay(ReportDisplay):
         Returns
         -------
         GramDisplay
-            Itself.
 
         Raises
         ------

@@ -11,7 +11,7 @@ from sklearn.metrics import recall_score
 from sklearn.utils.validation import column_or_1d
 
 from skcollapse._utils.arrays import as_float64
-from skcollapse.display._style import COLOURS, MARKERS, pyplot
+from skcollapse.display._base import COLOURS, MARKERS, pyplot
 from skcollapse.metrics import (
     SHOTS,
     THRESHOLDS,
@@ -101,10 +101,8 @@ class ShotAccuracyDisplay:
         ----------
         estimator : estimator
             A fitted classifier, or a pipeline or search with one.
-        X : array-like of shape (n_samples, ...)
-            Test rows.
-        y : array-like of shape (n_samples,)
-            Their labels.
+        X, y : array-like of shape (n_samples, ...)
+            Test rows and their labels.
         class_counts : mapping or array-like of shape (n_classes,), default=None
             Training samples: a mapping from labels, or an array in the order of the
             sorted classes of the estimator. None for its ``class_counts_``, found as
@@ -151,10 +149,8 @@ class ShotAccuracyDisplay:
 
         Parameters
         ----------
-        y_true : array-like of shape (n_samples,)
-            Labels of test rows.
-        y_pred : array-like of shape (n_samples,)
-            Predicted labels.
+        y_true, y_pred : array-like of shape (n_samples,)
+            True and predicted labels of test rows.
         class_counts : mapping or array-like of shape (n_classes,)
             Training samples: a mapping from labels, or an array in the order of
             `classes`.
@@ -198,7 +194,6 @@ class ShotAccuracyDisplay:
         Returns
         -------
         ShotAccuracyDisplay
-            Itself.
 
         Raises
         ------
@@ -221,11 +216,11 @@ class ShotAccuracyDisplay:
             )
         if ax is None:
             ax = pyplot().subplots(figsize=(5.5, 4.0), layout="constrained")[1]
-        self.ax_ = ax
+        self.ax_: Any = ax
         self.figure_ = self.ax_.figure
         drawn = sum(line.get_gid() == _GID for line in self.ax_.lines)
         color = COLOURS[drawn % len(COLOURS)] if color is None else color
-        (self.points_,) = self.ax_.plot(
+        self.points_: Any = self.ax_.plot(
             counts,
             recalls,
             linestyle="none",
@@ -236,7 +231,7 @@ class ShotAccuracyDisplay:
             alpha=0.8,
             label=self.name,
             gid=_GID,
-        )
+        )[0]
         self.shots_ = {}
         group = shot_of(counts)
         for k, shot in enumerate(SHOTS):

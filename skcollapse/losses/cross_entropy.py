@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skcollapse._utils.checks import check_number
-from skcollapse.losses._base import Loss, MaybeTensor
-from skcollapse.losses._numerics import unit_rows
+from skcollapse.losses._base import Loss, MaybeTensor, unit_rows
 
 
 @dataclass(frozen=True)
@@ -147,14 +146,12 @@ class LDAM(_SoftmaxLoss):
     Notes
     -----
     Only ratios of the class sizes count, which ``log_prior`` holds. The power ¼ is
-    where the bound of [1]_ on the balanced error is smallest. There the loss is
-    weighted by class in the last epochs, which is up to the training.
+    where the bound of [1]_ on the balanced error is smallest.
 
     References
     ----------
-    .. [1] Cao, Wei, Gaidon, Arechiga and Ma, "Learning imbalanced datasets with
-       label-distribution-aware margin loss", NeurIPS 2019, equations (12) and (13),
-       arXiv:1906.07413.
+    .. [1] Cao et al., "Learning imbalanced datasets with label-distribution-aware
+       margin loss", NeurIPS 2019, equations (12) and (13), arXiv:1906.07413.
 
     Examples
     --------

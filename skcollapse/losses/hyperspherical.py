@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from skcollapse._utils.checks import check_choice, check_number
-from skcollapse.losses._base import MaybeTensor, WeightedLoss
-from skcollapse.losses._numerics import unit_rows
+from skcollapse.losses._base import MaybeTensor, WeightedLoss, unit_rows
 
 # Squared distances are not taken for less: the pull between vectors that coincide has
 # no direction.
@@ -69,6 +68,8 @@ class HypersphericalUniformityGap(WeightedLoss):
     other one collapses their features: where the class vectors are learned, they learn
     from the first alone. If they are fixed it is constant.
 
+    Section 3 of Liu, Yu, Weller and Schölkopf, ICLR 2023, arXiv:2303.06484.
+
     Parameters
     ----------
     criterion : {"mhe", "mhs", "mgd"}, default="mhe"
@@ -93,11 +94,6 @@ class HypersphericalUniformityGap(WeightedLoss):
     -----
     The term between classes is computed in float64 from the cosines. Class vectors that
     coincide have a finite energy and no pull on each other.
-
-    References
-    ----------
-    .. [1] Liu, Yu, Weller and Schölkopf, "Generalizing and Decoupling Neural Collapse
-       via Hyperspherical Uniformity Gap", ICLR 2023, arXiv:2303.06484, section 3.
 
     Examples
     --------

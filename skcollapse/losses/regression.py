@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from skcollapse._utils.checks import check_choice, check_number
-from skcollapse.losses._base import MaybeTensor, WeightedLoss
-from skcollapse.losses._numerics import safe_norms, unit_rows
+from skcollapse.losses._base import MaybeTensor, WeightedLoss, safe_norms, unit_rows
 
 
 @dataclass(frozen=True)
@@ -19,16 +18,14 @@ class SquaredError(WeightedLoss):
     Convex in the features; for a linear projector this is least squares onto the class
     vectors of the target, which has a closed form.
 
+    See Han, Papyan and Donoho, "Neural collapse under MSE loss", ICLR 2022,
+    arXiv:2106.02073.
+
     Parameters
     ----------
     weighting : {"sample", "class"}, default="sample"
         Mean over the samples, or over the class means of the classes present in the
         batch: sample weights then count within a class only, so class weights cancel.
-
-    References
-    ----------
-    .. [1] Han, Papyan and Donoho, "Neural collapse under MSE loss: proximity to and
-       dynamics on the central path", ICLR 2022, arXiv:2106.02073.
 
     Examples
     --------
@@ -61,6 +58,8 @@ class DotRegression(WeightedLoss):
     unequal norms, such as those of SELI, lend their directions only. There is no push
     away from the other classes: the geometry of the target already separates them.
 
+    The loss L_DR of Yang et al., NeurIPS 2022, arXiv:2203.09081, "the paper" below.
+
     Parameters
     ----------
     weighting : {"sample", "class"}, default="sample"
@@ -78,12 +77,6 @@ class DotRegression(WeightedLoss):
     -----
     The loss is ½ √(E_W E_H) (cos(w_y, h) − 1)², and √E_W times that with
     ``denominator="code"``: the energies set the size of the gradient, not the optimum.
-
-    References
-    ----------
-    .. [1] Yang et al., "Inducing neural collapse in imbalanced learning: do we really
-       need a learnable classifier at the end of deep neural network?", NeurIPS 2022,
-       the loss L_DR, arXiv:2203.09081.
 
     Examples
     --------

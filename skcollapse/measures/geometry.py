@@ -124,10 +124,6 @@ def etf_distance(means: Vectors, *, centred: bool = True) -> float:
     distance : float
         From 0 to the root of 2; NaN if all rows are zero.
 
-    See Also
-    --------
-    seli_distance : The same for classes that differ in size.
-
     Examples
     --------
     >>> from skcollapse.measures import etf_distance

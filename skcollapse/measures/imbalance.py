@@ -44,11 +44,6 @@ def seli_grams(
     ValueError
         If a size is not positive, or `ridge` leaves no geometry.
 
-    Notes
-    -----
-    Without a ridge, classes of equal size are interchangeable, so that the eigenvalue
-    problem has the size of the number of different class sizes.
-
     Examples
     --------
     >>> from skcollapse.measures import seli_grams
@@ -176,8 +171,7 @@ def minority_cosine(
     means : array-like of shape (n_classes, n_features) or moments
         Class means, or the vectors of a classifier.
     class_counts : array-like of shape (n_classes,), default=None
-        Class sizes in training; :func:`minority_classes` says which are small. None
-        stands for those of the moments.
+        Class sizes in training, see :func:`minority_classes`; None: of the moments.
     centred : bool, default=True
         Take off the unweighted mean of the rows first.
 
@@ -211,8 +205,7 @@ def norm_ratio(
     means : array-like of shape (n_classes, n_features) or moments
         Class means, or the vectors of a classifier.
     class_counts : array-like of shape (n_classes,), default=None
-        Class sizes in training; :func:`minority_classes` says which are small. None
-        stands for those of the moments.
+        Class sizes in training, see :func:`minority_classes`; None: of the moments.
     centred : bool, default=True
         Take off the unweighted mean of the rows first.
 

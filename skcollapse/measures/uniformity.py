@@ -100,26 +100,17 @@ def one_vs_rest_margin(vectors: Vectors) -> np.ndarray:
     Returns
     -------
     margins : ndarray of shape (n_classes,), dtype float64
-        Between 0 and 2. The margin of [1]_ is ``margins.min()``.
+        From 0 to 2, exact but for rounding. The margin of [1]_ is ``margins.min()``.
 
     Raises
     ------
     ValueError
         If `vectors` is not a finite matrix of at least two rows without a zero row.
 
-    See Also
-    --------
-    min_angle : The angle of the closest pair.
-
-    Notes
-    -----
-    Exact up to rounding: each distance is one or a few non-negative least squares
-    problems.
-
     References
     ----------
-    .. [1] Jiang, Zhou, Wang, Qu, Mixon, You and Zhu, "Generalized Neural Collapse for a
-       Large Number of Classes", ICML 2024, Definition 3.1. arXiv:2310.05351.
+    .. [1] Jiang et al., "Generalized Neural Collapse for a Large Number of Classes",
+       ICML 2024, definition 3.1, arXiv:2310.05351.
 
     Examples
     --------

@@ -39,10 +39,8 @@ def nc1(moments: Moments, *, balanced: bool = False) -> float:
 
     Notes
     -----
-    No :math:`d \times d` matrix is inverted: the pseudo-inverse is factored from the
-    at most :math:`K - 1` directions in which class means differ, and has exactly their
-    rank. :math:`K` counts the classes with samples. A class with one sample has no
-    spread and lowers the balanced measure.
+    :math:`K` counts the classes with samples. A class with one sample has no spread and
+    lowers the balanced measure.
 
     Examples
     --------

@@ -6,8 +6,8 @@ from sklearn.metrics import log_loss
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from skcollapse._utils.arrays import check_sample_weight
 from skcollapse._utils.checks import check_choice, check_integer
-from skcollapse._utils.sample_weight import check_sample_weight
 
 
 def balanced_log_loss(
@@ -75,6 +75,8 @@ def expected_calibration_error(
     :math:`\sum_m \frac{|B_m|}{n} \, |\operatorname{acc}(B_m) -
     \operatorname{conf}(B_m)|`.
 
+    Equation 3 of Guo, Pleiss, Sun and Weinberger, ICML 2017, arXiv:1706.04599.
+
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
@@ -98,14 +100,7 @@ def expected_calibration_error(
     Raises
     ------
     ValueError
-        If `y_prob` does not hold probabilities, or has not a column for each class, as
-        where classes are absent from `y_true` and `labels` is not given; if `n_bins`,
-        labels, lengths or weights are not valid.
-
-    References
-    ----------
-    .. [1] Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks",
-       ICML 2017. arXiv:1706.04599, equation 3.
+        As :func:`balanced_log_loss`, or if `n_bins` is not a positive integer.
 
     Examples
     --------

@@ -6,8 +6,8 @@ from scipy.stats import gmean
 from sklearn.metrics import recall_score
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from skcollapse._utils.arrays import check_sample_weight
 from skcollapse._utils.checks import check_number
-from skcollapse._utils.sample_weight import check_sample_weight
 
 
 def class_recalls(
@@ -86,11 +86,6 @@ def worst_class_recall(
     ValueError
         If no class has rows, or labels, lengths or weights are not valid.
 
-    See Also
-    --------
-    geometric_mean_recall : Looks at all classes, and falls with the worst.
-    sklearn.metrics.balanced_accuracy_score : The mean over the classes.
-
     Examples
     --------
     >>> from skcollapse.metrics import worst_class_recall
@@ -115,6 +110,9 @@ def geometric_mean_recall(
 
     :math:`\bigl(\prod_k r_k\bigr)^{1/K}` over the classes that have rows.
 
+    See Kubat and Matwin, "Addressing the Curse of Imbalanced Training Sets", ICML 1997,
+    and Sun, Kamel and Wang, "Boosting for Learning Multiple Classes", ICDM 2006.
+
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples,)
@@ -138,13 +136,6 @@ def geometric_mean_recall(
     ------
     ValueError
         If no class has rows, or `correction`, labels, lengths or weights are not valid.
-
-    References
-    ----------
-    .. [1] Kubat and Matwin, "Addressing the Curse of Imbalanced Training Sets:
-       One-Sided Selection", ICML 1997.
-    .. [2] Sun, Kamel and Wang, "Boosting for Learning Multiple Classes with Imbalanced
-       Class Distribution", ICDM 2006.
 
     Examples
     --------

@@ -98,10 +98,6 @@ def imbalance_scorers(
     classifier without ``predict_proba``: by default a search warns of scores that raise
     and goes on with NaN.
 
-    See Also
-    --------
-    skcollapse.datasets.LongTailSplit : Folds for classes with few rows.
-
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -130,16 +126,17 @@ def imbalance_scorers(
         )
         for shot in SHOTS
     }
-    proba = {}, "predict_proba"
     return {
         "balanced_accuracy": make_scorer(mean_recall),
         "worst_class_recall": make_scorer(worst_class_recall),
         "geometric_mean_recall": make_scorer(geometric_mean_recall),
         **shots,
         "neg_head_tail_gap": _FittedScorer(_head_tail_distance, -1, known),
-        "neg_balanced_log_loss": _FittedScorer(_class_log_loss, -1, *proba),
+        "neg_balanced_log_loss": _FittedScorer(
+            _class_log_loss, -1, {}, "predict_proba"
+        ),
         "neg_expected_calibration_error": _FittedScorer(
-            _class_calibration_error, -1, *proba
+            _class_calibration_error, -1, {}, "predict_proba"
         ),
     }
 

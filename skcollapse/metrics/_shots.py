@@ -49,6 +49,9 @@ def shot_accuracy(
 ) -> dict[str, float]:
     """Return the mean recall of classes with few, medium and many training samples.
 
+    As in section 4 of Liu et al., "Large-Scale Long-Tailed Recognition in an Open
+    World", CVPR 2019, arXiv:1904.05160.
+
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples,)
@@ -79,15 +82,6 @@ def shot_accuracy(
     ValueError
         If a class of `y_true` has no count, or counts, thresholds, labels, lengths or
         weights are not valid.
-
-    See Also
-    --------
-    skcollapse.display.ShotAccuracyDisplay : Draws the recall of each class.
-
-    References
-    ----------
-    .. [1] Liu, Miao, Zhan, Wang, Gong and Yu, "Large-Scale Long-Tailed Recognition in
-       an Open World", CVPR 2019. arXiv:1904.05160, section 4.
 
     Examples
     --------
@@ -145,10 +139,6 @@ def head_tail_gap(
         If no large or no small class has rows, as where all classes are of one size; if
         a class of `y_true` has no count, or counts, labels, lengths or weights are not
         valid.
-
-    See Also
-    --------
-    shot_accuracy : Groups by fixed numbers of training samples.
 
     Examples
     --------

@@ -7,9 +7,14 @@ import torch
 
 from skcollapse._utils.arrays import Rows
 from skcollapse._utils.parallel import row_slices
-from skcollapse.moments._rows import as_array, check_labels, check_weights, host_device
+from skcollapse.moments._rows import (
+    as_array,
+    check_labels,
+    check_weights,
+    host_device,
+    whitening,
+)
 from skcollapse.moments._state import MomentState
-from skcollapse.moments._whitening import whitening
 
 # Values copied at a time: 32 MiB in float32.
 _CHUNK_VALUES = 2**23
@@ -63,10 +68,6 @@ class ClassMoments(MomentState):
         If `n_classes` or `n_features` is not a positive integer, or `scatter` is none
         of its values.
 
-    See Also
-    --------
-    RowMoments : Faster for rows that can be looked at twice.
-
     Notes
     -----
     Rows are handled in chunks of 32 MiB, whatever the size of the data: memory maps are
@@ -84,8 +85,7 @@ class ClassMoments(MomentState):
     References
     ----------
     .. [1] Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for
-       Computing Sample Variances", Stanford University, STAN-CS-79-773, 1979,
-       equation 2.1.
+       Computing Sample Variances", STAN-CS-79-773, 1979, equation 2.1.
 
     Examples
     --------

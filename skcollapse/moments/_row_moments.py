@@ -11,9 +11,9 @@ from torch import Tensor
 from skcollapse._utils.arrays import Rows
 from skcollapse._utils.checks import check_integer
 from skcollapse._utils.parallel import row_slices, sum_over_parts
-from skcollapse.moments._centring import add_class_sums
 from skcollapse.moments._class_moments import ClassMoments
 from skcollapse.moments._rows import (
+    add_class_sums,
     as_array,
     check_labels,
     check_weights,
@@ -21,8 +21,8 @@ from skcollapse.moments._rows import (
     need_float64,
     precision_of,
     squared_length,
+    whitening,
 )
-from skcollapse.moments._whitening import whitening
 
 # Values handled at a time: 8 MiB in float32. Of projections and scores of classes less,
 # and of sums by class more, since each block costs what all classes have values.
@@ -86,10 +86,6 @@ class RowMoments:
         If shapes do not fit, `y` is not made of valid class indices, or weights are
         negative or not finite.
 
-    See Also
-    --------
-    ClassMoments : Streams and merges.
-
     Notes
     -----
     Rows are handled in blocks of some MiB, so that memory maps are never read as a
@@ -142,10 +138,9 @@ class RowMoments:
         self.weight_sum = float(self.counts.sum())
         self.means, self._centred = self._first_look()
         means = np.nan_to_num(self.means)
-        rounded: Any = (
-            means.astype(self._dtype) if self._centred else np.zeros_like(means)
-        )
-        self.centres = np.asarray(rounded, dtype=np.float64)
+        self.centres = np.zeros_like(means)
+        if self._centred:
+            self.centres += means.astype(self._dtype)
         self._gaps = means - self.centres
 
     @property

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skcollapse._utils.arrays import Rows, resolve_classes
 from skcollapse._utils.checks import unchanged_on_error
 from skcollapse._utils.doc_link import DocLinked
-from skcollapse._utils.threads import limited_threads
+from skcollapse._utils.parallel import limited_threads
 from skcollapse.moments import ClassMoments
 from skcollapse.scorer._checks import check_parameters, make_inputs, streamed_scatter
 from skcollapse.scorer._network import NetworkReader, network_moments
@@ -93,10 +93,9 @@ class NeuralCollapseScorer(DocLinked, RowScorer):
 
     References
     ----------
-    .. [1] Papyan, Han and Donoho, "Prevalence of neural collapse during the terminal
-       phase of deep learning training", PNAS 117, 2020. arXiv:2008.08186.
-    .. [2] Thrampoulidis, Kini, Vakilian and Behnia, "Imbalance Trouble: Revisiting
-       Neural-Collapse Geometry", NeurIPS 2022. arXiv:2208.05512.
+    .. [1] Papyan, Han and Donoho, "Prevalence of neural collapse", PNAS 117, 2020,
+       arXiv:2008.08186.
+    .. [2] Thrampoulidis et al., "Imbalance Trouble", NeurIPS 2022, arXiv:2208.05512.
 
     Examples
     --------
@@ -113,6 +112,8 @@ class NeuralCollapseScorer(DocLinked, RowScorer):
     >>> round(scorer.score(X, y), 3)
     -0.118
     """
+
+    _report: CollapseReport | None
 
     def __init__(
         self,

@@ -101,8 +101,18 @@ def network_moments(
     # An iterator is used up.
     comes_again = batches is not loader
     if head is not None and comes_again and (moments.counts > 0).sum() > 1:
-        again = reader.read(loader, n_batches, "agreement")
-        agreement = _agreement(again, moments, head, classes)
+        agrees = batch_agreement(moments, head.coef, head.intercept)
+        agreeing, seen = np.zeros((2, len(classes)))
+        for batch in reader.read(loader, n_batches, "agreement"):
+            labels = class_indices(to_numpy(batch.labels), classes)
+            indices = torch.from_numpy(labels.astype(np.int64)).to(
+                batch.features.device
+            )
+            found = agrees(batch.features, indices).cpu().numpy()
+            agreeing += np.bincount(labels, found, len(classes))
+            seen += np.bincount(labels, minlength=len(classes))
+        with np.errstate(invalid="ignore"):
+            agreement = agreeing / seen
     return moments, head, classes, agreement
 
 
@@ -130,19 +140,3 @@ def _classes_of(classes: Any, head: Head | None, layer: Any) -> np.ndarray:
             "count: all labels of loader."
         )
     return np.arange(len(head.coef))
-
-
-def _agreement(
-    batches: Iterable[Any], moments: ClassMoments, head: Head, classes: np.ndarray
-) -> np.ndarray:
-    """Return the share of rows of each class decided for the nearest class mean."""
-    agrees = batch_agreement(moments, head.coef, head.intercept)
-    agreeing, seen = np.zeros((2, len(classes)))
-    for rows in batches:
-        labels = class_indices(to_numpy(rows.labels), classes)
-        indices = torch.from_numpy(labels.astype(np.int64)).to(rows.features.device)
-        found = agrees(rows.features, indices).cpu().numpy()
-        agreeing += np.bincount(labels, found, len(classes))
-        seen += np.bincount(labels, minlength=len(classes))
-    with np.errstate(invalid="ignore"):
-        return np.asarray(agreeing / seen)

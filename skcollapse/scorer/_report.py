@@ -69,12 +69,7 @@ class CollapseReport:
         return self.measures[name]
 
     def to_dict(self) -> dict[str, float]:
-        """Return the measures as a dict of floats.
-
-        Returns
-        -------
-        dict of str to float
-        """
+        """Return the measures as a dict of floats."""
         return dict(self.measures)
 
     def to_frame(self) -> pd.DataFrame:

@@ -39,10 +39,6 @@ def class_similarity(means: ArrayLike) -> np.ndarray:
     ValueError
         If `means` is not a finite matrix of at least two rows.
 
-    See Also
-    --------
-    assign_code : Place similar classes close together.
-
     Examples
     --------
     >>> from skcollapse.targets import class_similarity
@@ -125,11 +121,6 @@ def assign_code(
     ------
     ValueError
         If `code` or `similarity` is not finite or their shapes do not fit.
-
-    See Also
-    --------
-    hyperspherical_code : The code.
-    class_similarity : A similarity from class means.
 
     References
     ----------

@@ -2,18 +2,10 @@
 
 For Riesz energies (s >= 0, the logarithmic one included) and for the minimum distance,
 the regular polygons, simplices, cross-polytopes, the icosahedron, the 600-cell and the
-kissing configurations of E8 in 8, 7, 6 and 5 dimensions are optimal [1]_. For the
-minimum distance alone, so are sets of mutually orthogonal simplices (K <= 2d) [2]_, the
-24-cell [3]_ and the ten points in four dimensions that are next in the line of E8 [4]_.
-
-.. [1] Cohn and Kumar, "Universally optimal distribution of points on spheres", J. Amer.
-   Math. Soc. 20 (2007), Theorem 1.2 and Table 1. arXiv:math/0607446.
-.. [2] Rankin, "The closest packing of spherical caps in n dimensions", Proc. Glasgow
-   Math. Assoc. 2 (1955): more than d + 1 points are not all at obtuse angles.
-.. [3] de Laat, Leijenhorst and de Muinck Keizer, "Optimality and uniqueness of the D4
-   root system", 2024. arXiv:2404.18794.
-.. [4] Bachoc and Vallentin, "Optimality and uniqueness of the (4, 10, 1/6) spherical
-   code", J. Combin. Theory Ser. A 116 (2009). arXiv:0708.3947.
+kissing configurations of E8 in 8, 7, 6 and 5 dimensions are optimal (Cohn and Kumar,
+2007, arXiv:math/0607446, theorem 1.2). For the minimum distance alone, so are sets of
+mutually orthogonal simplices (K <= 2d; Rankin, 1955), the 24-cell (arXiv:2404.18794)
+and the ten points in four dimensions that are next in the line of E8 (arXiv:0708.3947).
 """
 
 from collections.abc import Callable

@@ -49,20 +49,10 @@ def simplex_etf(
     ValueError
         If `n_classes` is below 2 or `n_components` below ``n_classes - 1``.
 
-    See Also
-    --------
-    nearest_etf : The ETF closest to given class means.
-    seli : What takes the place of the ETF when classes differ in size.
-
-    Notes
-    -----
-    The peak memory is about three arrays of the size of the result.
-
     References
     ----------
-    .. [1] Yang, Chen, Li, Xie, Lin and Tao, "Inducing Neural Collapse in Imbalanced
-       Learning: Do We Really Need a Learnable Classifier at the End of Deep Neural
-       Network?", NeurIPS 2022. arXiv:2203.09081.
+    .. [1] Yang et al., "Inducing Neural Collapse in Imbalanced Learning", NeurIPS 2022,
+       arXiv:2203.09081.
 
     Examples
     --------
@@ -111,10 +101,6 @@ def nearest_etf(means: ArrayLike) -> np.ndarray:
         If `means` is not a finite matrix of at least two rows, or has fewer than
         ``n_classes - 1`` columns.
 
-    See Also
-    --------
-    simplex_etf : A randomly turned ETF.
-
     Notes
     -----
     When the centred means span fewer than :math:`K - 1` dimensions, many frames are
@@ -122,8 +108,8 @@ def nearest_etf(means: ArrayLike) -> np.ndarray:
 
     References
     ----------
-    .. [1] Markou, Ajanthan and Gould, "Guiding Neural Collapse: Optimising Towards the
-       Nearest Simplex Equiangular Tight Frame", NeurIPS 2024. arXiv:2411.01248.
+    .. [1] Markou, Ajanthan and Gould, "Guiding Neural Collapse", NeurIPS 2024,
+       arXiv:2411.01248.
 
     Examples
     --------

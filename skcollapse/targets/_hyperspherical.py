@@ -6,14 +6,12 @@ from sklearn.utils import check_random_state
 from skcollapse._utils.checks import check_choice, check_integer, check_number, is_auto
 from skcollapse._utils.types import Counts, Seed
 from skcollapse.targets._codes import is_known_optimum, starts, symmetric_code
+from skcollapse.targets._descent import cosines_of, minimise, polish
 from skcollapse.targets._energies import Energy, GaussianLogDeterminant, RieszEnergy
 from skcollapse.targets._etf import simplex_etf
 from skcollapse.targets._frames import haar_frame
-from skcollapse.targets._lbfgs import minimise
 from skcollapse.targets._max_min import sharpen
-from skcollapse.targets._sphere import cosines_of
 from skcollapse.targets._target import ClassGeometry, Target
-from skcollapse.targets._trust_region import polish
 
 # What "auto" spends: pairs of classes over all starts, and the number of starts.
 _AUTO_PAIRS = 400_000
@@ -153,11 +151,6 @@ def hyperspherical_code(
         If `n_classes` is below 2; `n_components` or `n_init` is below 1;
         `n_components` is 1 for more than two classes; `criterion` is unknown; or `s` is
         negative or not finite.
-
-    See Also
-    --------
-    simplex_etf : The code when there are dimensions enough.
-    assign_code : Which class gets which vector.
 
     Notes
     -----

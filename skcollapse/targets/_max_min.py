@@ -4,7 +4,7 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import csr_matrix
 
-from skcollapse.targets._sphere import retract
+from skcollapse.targets._descent import retract
 
 _MAX_STEPS = 40
 # A linear program is solved to 1e-7 of the radius of its box: a gain below this share
