@@ -16,12 +16,12 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 from torch.utils.data import Dataset
 
 from skcollapse._utils.arrays import (
-    check_sample_weight,
     float_dtypes,
     resolve_classes,
     to_numpy,
 )
 from skcollapse._utils.checks import check_one_label, plain
+from skcollapse._utils.sample_weight import check_sample_weight
 from skcollapse.extract import extract_once, frozen_copy
 from skcollapse.fitting import TrainingData
 from skcollapse.rows import as_rows, read_labels

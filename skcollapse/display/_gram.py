@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skcollapse._utils.arrays import as_float64, check_class_counts
+from skcollapse._utils.numbers import as_float64, check_class_counts
 from skcollapse.display._base import (
     ReportDisplay,
     check_report,

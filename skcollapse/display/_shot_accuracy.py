@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import recall_score
 from sklearn.utils.validation import column_or_1d
 
-from skcollapse._utils.arrays import as_float64
+from skcollapse._utils.numbers import as_float64
 from skcollapse.display._base import COLOURS, MARKERS, pyplot
 from skcollapse.metrics import (
     SHOTS,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skcollapse._utils.arrays import as_float64, check_class_counts, check_finite_rows
+from skcollapse._utils.numbers import as_float64, check_class_counts, check_finite_rows
 from skcollapse.moments import ClassMoments, RowMoments
 
 Moments = ClassMoments | RowMoments

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skcollapse._utils.arrays import as_float64
+from skcollapse._utils.numbers import as_float64
 from skcollapse.measures._inputs import Moments, centre
 from skcollapse.measures.agreement import ncc_agreement
 from skcollapse.measures.geometry import (

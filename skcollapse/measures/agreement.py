@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from skcollapse._utils.arrays import as_float64
+from skcollapse._utils.numbers import as_float64
 from skcollapse.measures._inputs import Moments, Vectors, class_vectors, unit
 from skcollapse.moments import ClassMoments, RowMoments
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import svd
 
-from skcollapse._utils.arrays import as_float64
 from skcollapse._utils.checks import check_choice
+from skcollapse._utils.numbers import as_float64
 from skcollapse.measures._inputs import (
     Vectors,
     centre,

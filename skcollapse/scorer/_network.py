@@ -105,10 +105,9 @@ def network_moments(
         agreeing, seen = np.zeros((2, len(classes)))
         for batch in reader.read(loader, n_batches, "agreement"):
             labels = class_indices(to_numpy(batch.labels), classes)
-            indices = torch.from_numpy(labels.astype(np.int64)).to(
-                batch.features.device
-            )
-            found = agrees(batch.features, indices).cpu().numpy()
+            features: Any = batch.features
+            indices = torch.from_numpy(labels.astype(np.int64)).to(features.device)
+            found = agrees(features, indices).cpu().numpy()
             agreeing += np.bincount(labels, found, len(classes))
             seen += np.bincount(labels, minlength=len(classes))
         with np.errstate(invalid="ignore"):

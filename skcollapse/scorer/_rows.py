@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import assert_all_finite
 
-from skcollapse._utils.arrays import as_float64
+from skcollapse._utils.numbers import as_float64
 from skcollapse.moments import RowMoments
 
 

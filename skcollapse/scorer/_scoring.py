@@ -10,12 +10,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skcollapse._utils.arrays import (
     Rows,
-    check_sample_weight,
     float_dtypes,
     reject_dataset,
     to_numpy,
 )
 from skcollapse._utils.parallel import limited_threads
+from skcollapse._utils.sample_weight import check_sample_weight
 from skcollapse.measures import MEASURES
 from skcollapse.scorer._checks import check_parameters, make_inputs
 from skcollapse.scorer._rows import (

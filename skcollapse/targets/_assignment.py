@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import quadratic_assignment
 from sklearn.utils import check_random_state
 
-from skcollapse._utils.arrays import as_float64, check_finite_rows
+from skcollapse._utils.numbers import as_float64, check_finite_rows
 from skcollapse._utils.types import Seed
 from skcollapse.targets._frames import check_vectors
 

@@ -10,8 +10,8 @@ from numpy.random import RandomState
 from numpy.typing import ArrayLike
 from scipy.linalg import qr
 
-from skcollapse._utils.arrays import as_float64, check_finite_rows
 from skcollapse._utils.checks import check_integer
+from skcollapse._utils.numbers import as_float64, check_finite_rows
 
 
 def check_n_components(n_components: int | None, n_classes: int) -> int:

@@ -9,8 +9,8 @@ from scipy.special import logsumexp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from skcollapse._utils.arrays import check_class_counts
 from skcollapse._utils.checks import check_number
+from skcollapse._utils.numbers import check_class_counts
 from skcollapse._utils.types import Counts, Seed
 from skcollapse.targets._frames import centred_frame, check_n_components
 from skcollapse.targets._target import ClassGeometry, Target
