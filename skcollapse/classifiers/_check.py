@@ -21,7 +21,7 @@ from skcollapse._utils.arrays import (
     to_numpy,
 )
 from skcollapse._utils.checks import check_one_label, plain
-from skcollapse._utils.sample_weight import check_sample_weight
+from skcollapse._utils.numbers import check_sample_weight
 from skcollapse.extract import extract_once, frozen_copy
 from skcollapse.fitting import TrainingData
 from skcollapse.rows import as_rows, read_labels

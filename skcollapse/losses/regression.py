@@ -84,10 +84,6 @@ class DotRegression(WeightedLoss):
     >>> features, y = torch.tensor([[2.0, 0.0], [3.0, 4.0]]), torch.tensor([0, 0])
     >>> DotRegression()(features, y, torch.eye(2))
     tensor(0.0400)
-    >>> more = torch.tensor([[0.0, 0.0]])  # cosine 0 with the second class
-    >>> features, y = torch.cat([features, more]), torch.tensor([0, 0, 1])
-    >>> DotRegression(weighting="class")(features, y, torch.eye(2))
-    tensor(0.2700)
     """
 
     denominator: str = "paper"

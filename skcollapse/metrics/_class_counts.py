@@ -66,10 +66,7 @@ _WAYS_IN: dict[str, Callable[[Any], list[Any]]] = {
 
 
 def innermost(estimator: Any) -> list[Any]:
-    """Return the fitted estimators that count classes, or that lead no further.
-
-    There are none in an ensemble, nor in a pipeline that resamples.
-    """
+    """Return the fitted estimators that count classes, or that lead no further."""
     if hasattr(estimator, "class_counts_"):
         return [estimator]
     for attribute, ways in _WAYS_IN.items():

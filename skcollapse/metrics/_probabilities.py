@@ -7,7 +7,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skcollapse._utils.checks import check_choice, check_integer
-from skcollapse._utils.sample_weight import check_sample_weight
+from skcollapse._utils.numbers import check_sample_weight
 
 
 def balanced_log_loss(

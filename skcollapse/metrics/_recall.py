@@ -7,7 +7,7 @@ from sklearn.metrics import recall_score
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skcollapse._utils.checks import check_number
-from skcollapse._utils.sample_weight import check_sample_weight
+from skcollapse._utils.numbers import check_sample_weight
 
 
 def class_recalls(

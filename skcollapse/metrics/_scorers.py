@@ -101,7 +101,6 @@ def imbalance_scorers(
     Examples
     --------
     >>> from sklearn.datasets import load_iris
-    >>> from sklearn.model_selection import cross_validate
     >>> from skcollapse import ETFClassifier
     >>> from skcollapse.metrics import imbalance_scorers
     >>> X, y = load_iris(return_X_y=True)

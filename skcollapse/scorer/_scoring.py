@@ -14,8 +14,8 @@ from skcollapse._utils.arrays import (
     reject_dataset,
     to_numpy,
 )
+from skcollapse._utils.numbers import check_sample_weight
 from skcollapse._utils.parallel import limited_threads
-from skcollapse._utils.sample_weight import check_sample_weight
 from skcollapse.measures import MEASURES
 from skcollapse.scorer._checks import check_parameters, make_inputs
 from skcollapse.scorer._rows import (

@@ -36,11 +36,7 @@ def _simplex(n_classes: int) -> np.ndarray:
 
 
 def _orthogonal_simplices(n_classes: int, n_components: int) -> np.ndarray:
-    """Return K <= 2d unit vectors with no positive cosine, d + 2 <= K.
-
-    They are simplices in K - d mutually orthogonal subspaces of dimensions as equal as
-    can be. One of them for each axis is the cross-polytope.
-    """
+    """Return d + 2 <= K <= 2d vectors: simplices in K - d orthogonal subspaces."""
     sizes = [
         len(part) for part in np.array_split(range(n_classes), n_classes - n_components)
     ]
@@ -173,10 +169,7 @@ def _cross_polytope_and_more(
 def starts(
     n_starts: int, n_classes: int, n_components: int, random_state: RandomState
 ) -> np.ndarray:
-    """Return codes to start from, of shape (n_starts, n_classes, n_components).
-
-    The structured ones come first. With more points than ``n_components + 1``.
-    """
+    """Return (n_starts, n_classes, n_components) codes, the structured ones first."""
     codes = _random_codes(n_starts, n_classes, n_components, random_state)
     structured = [symmetric_code(n_classes, n_components)]
     if n_components == 3:

@@ -257,12 +257,8 @@ def _truncated_cg(
 def polish(energy: Energy, points: np.ndarray, max_products: int) -> np.ndarray:
     """Minimise an energy from a code near a minimum, to machine precision.
 
-    It stops after `max_products` products with the Hessian.
-
-    References
-    ----------
-    Absil, Baker and Gallivan, "Trust-Region Methods on Riemannian Manifolds", Found.
-    Comput. Math. 7 (2007), algorithms 1 and 2.
+    It stops after `max_products` products with the Hessian. See Absil, Baker and
+    Gallivan, Found. Comput. Math. 7, 2007, algorithms 1 and 2.
     """
     model = _Model(energy, points)
     radius: float = 0.1 * np.sqrt(len(points))

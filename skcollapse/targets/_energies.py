@@ -92,11 +92,7 @@ class RieszEnergy:
 
 
 class GaussianLogDeterminant:
-    r"""Minus the mean log-eigenvalue of the Gram matrix of a Gaussian kernel.
-
-    .. math:: -\tfrac1K \log\det G, \qquad
-              G_{ij} = \exp(-\varepsilon^2 \lVert x_i - x_j \rVert^2).
-    """
+    """Minus the mean log-eigenvalue of a Gaussian Gram matrix, of rate epsilon**2."""
 
     def __init__(self, epsilon: float) -> None:
         self.rate = 2 * epsilon**2

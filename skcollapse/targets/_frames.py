@@ -77,9 +77,5 @@ def haar_frame(n_rows: int, n_components: int, random_state: RandomState) -> np.
 def centred_frame(
     n_classes: int, n_components: int, random_state: RandomState
 ) -> np.ndarray:
-    """Draw F of shape (K, d) with F F^T = I - 11^T/K, Haar-uniformly.
-
-    Every target is a K x K matrix times such a frame, so equal seeds give targets
-    that are turned alike.
-    """
+    """Draw F of shape (K, d) with F F^T = I - 11^T/K, Haar-uniformly."""
     return from_coordinates(haar_frame(n_classes - 1, n_components, random_state))
