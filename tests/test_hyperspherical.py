@@ -347,15 +347,13 @@ def check_derivatives(energy, seed):
     code += 0.1 * rng.standard_normal(code.shape)
     code /= np.linalg.norm(code, axis=1, keepdims=True)
     cosines, change = code @ code.T, symmetric_change(rng, 6)
-    value, slope = energy.value_and_slope(cosines)
-    assert energy.value(cosines) == value
+    _, slope = energy.value_and_slope(cosines)
     step = 1e-6
-    plus, minus = cosines + step * change, cosines - step * change
-    numeric = (energy.value(plus) - energy.value(minus)) / (2 * step)
+    above, upper = energy.value_and_slope(cosines + step * change)
+    below, lower = energy.value_and_slope(cosines - step * change)
+    numeric = (above - below) / (2 * step)
     assert_allclose(np.sum(slope * change) / 2, numeric, rtol=1e-5, atol=1e-8)
-    numeric = (energy.value_and_slope(plus)[1] - energy.value_and_slope(minus)[1]) / (
-        2 * step
-    )
+    numeric = (upper - lower) / (2 * step)
     exact = energy.slope_change(cosines)(change)
     assert_allclose(exact, numeric, rtol=1e-4, atol=1e-6 * np.abs(exact).max())
 
@@ -363,7 +361,7 @@ def check_derivatives(energy, seed):
 @pytest.mark.parametrize("s", [0, 1, 7.5])
 def test_riesz_energy_is_a_power_mean(s):
     codes = random_codes(3, 8, 4, np.random.RandomState(0))
-    values = RieszEnergy(s).value(codes @ codes.swapaxes(1, 2))
+    values, _ = RieszEnergy(s).value_and_slope(codes @ codes.swapaxes(1, 2))
     means = np.array([energy(code, s) for code in codes]) / 28
     assert_allclose(values, means if s == 0 else np.log(means) / s, rtol=1e-12)
 

@@ -266,8 +266,8 @@ def test_chunks_do_not_matter(problem, values):
     X, y, weights = problem
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(f"{ROOM}._class_moments._CHUNK_VALUES", values)
-        patch.setattr(f"{ROOM}._centring._SUMMED_ROWS", 3)
-        patch.setattr(f"{ROOM}._centring._CENTRED_ROWS", 2)
+        patch.setattr(f"{ROOM}._rows._SUMMED_ROWS", 3)
+        patch.setattr(f"{ROOM}._rows._CENTRED_ROWS", 2)
         moments = gather(X, y, weights)
     assert_moments(moments, two_pass(X, y, K, weights))
 

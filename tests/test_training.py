@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info
 
 from skcollapse._utils import parallel
 from skcollapse._utils.devices import resolve_device
-from skcollapse._utils.threads import limited_threads
+from skcollapse._utils.parallel import limited_threads
 from skcollapse.fitting import NullProgress, Problem
 from skcollapse.linear import (
     LBFGS,

@@ -64,11 +64,3 @@ def resolve_classes(classes: Any, known: np.ndarray | None) -> np.ndarray:
     if known is not None and not np.array_equal(classes, known):
         raise ValueError(f"classes={classes!r} is not what it was before: {known!r}.")
     return np.asarray(classes)
-
-
-def as_float64(name: str, values: Any) -> np.ndarray:
-    """Return numbers as a float64 array, or raise ValueError."""
-    try:
-        return np.asarray(to_numpy(values), dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold numbers; got {values!r}.") from error

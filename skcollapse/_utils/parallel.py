@@ -1,9 +1,14 @@
-"""Long parts of the rows side by side, each on one thread."""
+"""As many threads as the work is worth: parts of the rows, each on one thread."""
 
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, ContextDecorator, contextmanager
+from contextlib import (
+    AbstractContextManager,
+    ContextDecorator,
+    contextmanager,
+    nullcontext,
+)
 from functools import cache
 from itertools import pairwise
 from threading import Lock
@@ -15,6 +20,9 @@ from threadpoolctl import ThreadpoolController
 
 # With fewer values a second thread does not pay.
 _SMALL = 2**22
+# Matrix products with fewer multiplications than this take less time than threads take
+# to meet, above all where other processes want the same cores.
+_SMALL_PRODUCT = 2**24
 # Each has buffers of its own.
 _MOST_THREADS = 8
 
@@ -44,18 +52,18 @@ class _OfTheProcess(ContextDecorator):
                 self._context.__exit__(None, None, None)
 
 
-def one_thread_of(user_api: str) -> Any:
+@cache
+def _libraries() -> ThreadpoolController:
+    # To find them takes longer than a small fit. All that compute are loaded by then.
+    return ThreadpoolController()
+
+
+def _one_thread_of(user_api: str) -> Any:
     """Set one thread for libraries of a kind, "blas" or "openmp"; return a context.
 
     :func:`threadpoolctl.threadpool_limits` would restore those of the other kind too.
     """
     return _libraries().select(user_api=user_api).limit(limits=1)
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    # To find them takes longer than a small fit. All that compute are loaded by then.
-    return ThreadpoolController()
 
 
 @contextmanager
@@ -70,7 +78,7 @@ def _one_torch_thread() -> Iterator[None]:
 def _one_blas_thread() -> Iterator[None]:
     # threadpoolctl lets no other thread change what one has set, until that has ended.
     with ThreadPoolExecutor(1) as thread:
-        limit = thread.submit(one_thread_of, "blas").result()
+        limit = thread.submit(_one_thread_of, "blas").result()
     yield
     with ThreadPoolExecutor(1) as thread:
         thread.submit(limit.restore_original_limits).result()
@@ -80,7 +88,21 @@ def _one_blas_thread() -> Iterator[None]:
 # that meet after every operation wait for the slowest each time, which costs many times
 # a short operation where another process wants the same cores.
 one_thread = _OfTheProcess(_one_torch_thread)
-one_blas_thread = _OfTheProcess(_one_blas_thread)
+_one_blas = _OfTheProcess(_one_blas_thread)
+
+
+@contextmanager
+def limited_threads(n_multiplications: int) -> Iterator[None]:
+    """Compute with one BLAS thread, and one for torch if the work is small.
+
+    OpenBLAS threads go on spinning for a while after each call. On few cores they keep
+    torch's threads from running: a fit of a second took half a minute. They belong to
+    the process, torch's threads to the thread that fits. The work is the number of
+    multiplications of one product of the features and the weights.
+    """
+    small = n_multiplications < _SMALL_PRODUCT
+    with _one_blas, _one_thread_of("openmp") if small else nullcontext():
+        yield
 
 
 def row_slices(stop: int, step: int, start: int = 0) -> Iterator[slice]:

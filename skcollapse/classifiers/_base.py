@@ -17,7 +17,7 @@ from sklearn.utils.metaestimators import available_if
 from skcollapse._utils.checks import unchanged_on_error
 from skcollapse._utils.devices import exclusive_device, resolve_device
 from skcollapse._utils.doc_link import DocLinked
-from skcollapse._utils.threads import limited_threads
+from skcollapse._utils.parallel import limited_threads
 from skcollapse.classifiers._callbacks import CallbackSupportMixin, with_callbacks
 from skcollapse.classifiers._check import (
     as_given,

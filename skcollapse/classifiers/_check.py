@@ -15,9 +15,13 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, validate_data
 from torch.utils.data import Dataset
 
-from skcollapse._utils.arrays import float_dtypes, resolve_classes, to_numpy
+from skcollapse._utils.arrays import (
+    float_dtypes,
+    resolve_classes,
+    to_numpy,
+)
 from skcollapse._utils.checks import check_one_label, plain
-from skcollapse._utils.sample_weight import check_sample_weight
+from skcollapse._utils.numbers import check_sample_weight
 from skcollapse.extract import extract_once, frozen_copy
 from skcollapse.fitting import TrainingData
 from skcollapse.rows import as_rows, read_labels

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skcollapse._utils.arrays import as_float64
-from skcollapse.display._measured import ReportDisplay, check_report
-from skcollapse.display._style import class_axis_title, label_classes, many_axes
+from skcollapse._utils.numbers import as_float64, check_class_counts
+from skcollapse.display._base import (
+    ReportDisplay,
+    check_report,
+    class_axis_title,
+    label_classes,
+)
 from skcollapse.measures import seli_grams
 from skcollapse.scorer import CollapseReport
 
@@ -125,7 +129,6 @@ class GramDisplay(ReportDisplay):
         Returns
         -------
         GramDisplay
-            Itself.
 
         Raises
         ------
@@ -134,34 +137,30 @@ class GramDisplay(ReportDisplay):
         ImportError
             If matplotlib is not installed.
         """
-        counts = as_float64("class_counts", self.class_counts)
         n_classes = len(as_float64("means", self.means))
-        if counts.shape != (n_classes,):
-            raise ValueError(
-                f"class_counts must hold a size for each of the {n_classes} "
-                f"classes, got the shape {counts.shape}."
-            )
-        classes = np.arange(len(counts)) if self.classes is None else self.classes
+        counts = check_class_counts(self.class_counts, n_classes)
+        classes = np.arange(n_classes) if self.classes is None else self.classes
         self.order_ = np.argsort(-counts, kind="stable")
         self.grams_ = self._grams(counts[self.order_])
-        shape = len(self.grams_) // 3, 3
-        self.axes_ = many_axes(ax, shape, _PANEL_SIZE)
-        self.ax_ = self.axes_.flat[0]
-        self.figure_ = self.ax_.figure
-        limit = max(_usual_off_diagonal(gram) for gram in self.grams_.values())
+        self._set_axes(ax, (len(self.grams_) // 3, 3), _PANEL_SIZE)
+        pairs = ~np.eye(n_classes, dtype=bool)
+        limit = max(
+            np.quantile(np.abs(gram[pairs]), 0.99, method="higher")
+            for gram in self.grams_.values()
+        )
         panels = zip(self.axes_.flat, self.grams_.items(), strict=True)
         for panel_axes, (title, gram) in panels:
             image = panel_axes.imshow(
                 gram, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest"
             )
             panel_axes.set_title(title)
-            label_classes(panel_axes.xaxis, np.asarray(classes)[self.order_])
-            label_classes(panel_axes.yaxis, np.asarray(classes)[self.order_])
+            for axis in (panel_axes.xaxis, panel_axes.yaxis):
+                label_classes(axis, np.asarray(classes)[self.order_])
             panel_axes.spines[:].set_visible(False)
         for panel_axes in self.axes_[-1]:
-            panel_axes.set_xlabel(class_axis_title(len(counts)))
-        for row in self.axes_:
-            row[0].set_ylabel(class_axis_title(len(counts)))
+            panel_axes.set_xlabel(class_axis_title(n_classes))
+        for panel_axes in self.axes_[:, 0]:
+            panel_axes.set_ylabel(class_axis_title(n_classes))
         bar = self.figure_.colorbar(
             image, ax=list(self.axes_.flat), shrink=0.7, extend="both"
         )
@@ -187,14 +186,7 @@ class GramDisplay(ReportDisplay):
                 "classifier of an ETF": centring,
                 "classifier of SELI": of_classifier,
             }
-        return {title: _scaled(gram) for title, gram in grams.items()}
-
-
-def _scaled(gram: np.ndarray) -> np.ndarray:
-    mean = np.trace(gram) / len(gram)
-    return gram / (mean or np.nan)
-
-
-def _usual_off_diagonal(gram: np.ndarray) -> Any:
-    off_diagonal = np.abs(gram[~np.eye(len(gram), dtype=bool)])
-    return np.quantile(off_diagonal, 0.99, method="higher")
+        return {
+            title: gram / (np.trace(gram) / len(gram) or np.nan)
+            for title, gram in grams.items()
+        }

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import recall_score
 from sklearn.utils.validation import column_or_1d
 
-from skcollapse._utils.arrays import as_float64
-from skcollapse.display._style import COLOURS, MARKERS, one_axes, tidy
+from skcollapse._utils.numbers import as_float64
+from skcollapse.display._base import COLOURS, MARKERS, pyplot
 from skcollapse.metrics import (
     SHOTS,
     THRESHOLDS,
@@ -36,8 +36,8 @@ _FEW_POINTS = 20
 class ShotAccuracyDisplay:
     """Recall of each class against its number of training samples.
 
-    Horizontal lines are the mean recalls of classes with few (less than 20), medium and
-    many (more than 100) training samples.
+    Lines are the mean recalls of classes with few (less than 20), medium and many (more
+    than 100) training samples.
 
     Parameters
     ----------
@@ -101,15 +101,12 @@ class ShotAccuracyDisplay:
         ----------
         estimator : estimator
             A fitted classifier, or a pipeline or search with one.
-        X : array-like of shape (n_samples, ...)
-            Test rows.
-        y : array-like of shape (n_samples,)
-            Their labels.
+        X, y : array-like of shape (n_samples, ...)
+            Test rows and their labels.
         class_counts : mapping or array-like of shape (n_classes,), default=None
             Training samples: a mapping from labels, or an array in the order of the
-            sorted classes of the estimator. None for its
-            ``class_counts_``, found as by
-            :func:`~skcollapse.metrics.imbalance_scorers`.
+            sorted classes of the estimator. None for its ``class_counts_``, found as
+            by :func:`~skcollapse.metrics.imbalance_scorers`.
         name : str, default=None
             None for the name of the class.
         **options : keyword arguments
@@ -152,10 +149,8 @@ class ShotAccuracyDisplay:
 
         Parameters
         ----------
-        y_true : array-like of shape (n_samples,)
-            Labels of test rows.
-        y_pred : array-like of shape (n_samples,)
-            Predicted labels.
+        y_true, y_pred : array-like of shape (n_samples,)
+            True and predicted labels of test rows.
         class_counts : mapping or array-like of shape (n_classes,)
             Training samples: a mapping from labels, or an array in the order of
             `classes`.
@@ -199,7 +194,6 @@ class ShotAccuracyDisplay:
         Returns
         -------
         ShotAccuracyDisplay
-            Itself.
 
         Raises
         ------
@@ -220,11 +214,13 @@ class ShotAccuracyDisplay:
                 f"class_counts must be positive, got {counts.min():g}. Leave out the "
                 "classes without training samples."
             )
-        self.ax_ = one_axes(ax)
+        if ax is None:
+            ax = pyplot().subplots(figsize=(5.5, 4.0), layout="constrained")[1]
+        self.ax_: Any = ax
         self.figure_ = self.ax_.figure
         drawn = sum(line.get_gid() == _GID for line in self.ax_.lines)
         color = COLOURS[drawn % len(COLOURS)] if color is None else color
-        (self.points_,) = self.ax_.plot(
+        self.points_: Any = self.ax_.plot(
             counts,
             recalls,
             linestyle="none",
@@ -235,20 +231,7 @@ class ShotAccuracyDisplay:
             alpha=0.8,
             label=self.name,
             gid=_GID,
-        )
-        self._draw_means(counts, recalls, color)
-        if drawn == 0:
-            self._set_up()
-        if self.name is not None:
-            self.ax_.legend(
-                loc="upper center",
-                bbox_to_anchor=(0.5, -0.16),
-                frameon=False,
-                fontsize="small",
-            )
-        return self
-
-    def _draw_means(self, counts: np.ndarray, recalls: np.ndarray, color: Any) -> None:
+        )[0]
         self.shots_ = {}
         group = shot_of(counts)
         for k, shot in enumerate(SHOTS):
@@ -257,9 +240,18 @@ class ShotAccuracyDisplay:
                 mean = self.shots_[shot] = float(recalls[own].mean())
                 span = counts[own].min() / 1.08, counts[own].max() * 1.08
                 self.ax_.plot(span, [mean, mean], color=color, linewidth=2.5, alpha=0.6)
-        means = ", ".join(f"{shot} {mean:.2f}" for shot, mean in self.shots_.items())
+        if drawn == 0:
+            self._set_up()
         if self.name is not None:
-            self.points_.set_label(f"{self.name}: {means}")
+            means = [f"{shot} {mean:.2f}" for shot, mean in self.shots_.items()]
+            self.points_.set_label(f"{self.name}: {', '.join(means)}")
+            self.ax_.legend(
+                loc="upper center",
+                bbox_to_anchor=(0.5, -0.16),
+                frameon=False,
+                fontsize="small",
+            )
+        return self
 
     def _set_up(self) -> None:
         from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
@@ -269,9 +261,8 @@ class ShotAccuracyDisplay:
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.set(
-            xlabel="training samples of the class", ylabel="recall", ylim=(-0.03, 1.03)
-        )
+        ax.set(xlabel="training samples of the class", ylabel="recall")
+        ax.set_ylim(-0.03, 1.03)
         for bound in THRESHOLDS:
             ax.axvline(bound, color="#b0b0b0", linestyle=":", linewidth=1, zorder=0)
-        tidy(ax)
+        ax.spines[["top", "right"]].set_visible(False)

@@ -1,6 +1,6 @@
 """Losses: what pulls features towards the class vectors of a target.
 
-A new loss is one file with a subclass of :class:`Loss` and one line in ``LOSSES``.
+A new loss is a subclass of :class:`Loss` in a file here and one line in ``LOSSES``.
 """
 
 from collections.abc import Callable
@@ -8,12 +8,10 @@ from functools import partial
 
 from skcollapse._utils.checks import plain
 from skcollapse.losses._base import Loss
-from skcollapse.losses.cross_entropy import CrossEntropy
-from skcollapse.losses.dot_regression import DotRegression
+from skcollapse.losses.cross_entropy import LDAM, CrossEntropy
 from skcollapse.losses.hyperspherical import HypersphericalUniformityGap
-from skcollapse.losses.margin import LDAM
 from skcollapse.losses.normalised import NONL, NTCE
-from skcollapse.losses.squared import SquaredError
+from skcollapse.losses.regression import DotRegression, SquaredError
 
 __all__ = [
     "LDAM",
@@ -66,9 +64,7 @@ def get_loss(loss: str | Loss) -> Loss:
     """
     if isinstance(loss, Loss):
         return loss
-    if not isinstance(loss, str) or loss not in LOSSES:
-        names = ", ".join(map(repr, LOSSES))
-        raise ValueError(
-            f"loss must be one of {names}, or a Loss; got {plain(loss)!r}."
-        )
-    return LOSSES[loss]()
+    if isinstance(loss, str) and loss in LOSSES:
+        return LOSSES[loss]()
+    names = ", ".join(map(repr, LOSSES))
+    raise ValueError(f"loss must be one of {names}, or a Loss; got {plain(loss)!r}.")

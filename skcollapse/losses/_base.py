@@ -1,11 +1,40 @@
 """The base class of the losses, which is also the way to write a new one."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from skcollapse.losses._numerics import check_batch, weighted_mean
+from skcollapse._utils.checks import check_choice
 
 MaybeTensor = Tensor | None
+
+# Stands for log 0. Being finite, it keeps the gradient of a logsumexp over nothing
+# finite; beside any real term it underflows to an exact zero.
+LOG_ZERO = -1e30
+
+
+def safe_norms(x: Tensor) -> Tensor:
+    """Return the (n,) norms of the rows to divide by: that of a zero row is ∞.
+
+    So a zero row stays zero and gets no gradient, where the quotient of
+    ``torch.nn.functional.normalize`` has a gradient of 1e12.
+    """
+    norms = torch.linalg.vector_norm(x, dim=1)
+    return norms.masked_fill(norms == 0, torch.inf)
+
+
+def unit_rows(x: Tensor) -> Tensor:
+    """Divide each row by its norm; a zero row stays zero and gets no gradient."""
+    return x / safe_norms(x)[:, None]
+
+
+def weighted_mean(values: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Average with multiplicities: Σ w_i v_i / Σ w_i, or 0 if nothing has weight."""
+    if weight is None:
+        return values.sum() / max(len(values), 1)
+    total = weight.sum()
+    return (weight * values).sum() / total.masked_fill(total == 0, 1)
 
 
 class Loss:
@@ -107,8 +136,8 @@ class Loss:
         features: Tensor,
         y: Tensor,
         class_vectors: Tensor,
-        sample_weight: Tensor | None = None,
-        log_prior: Tensor | None = None,
+        sample_weight: MaybeTensor = None,
+        log_prior: MaybeTensor = None,
     ) -> Tensor:
         """Compute the loss of a batch.
 
@@ -137,15 +166,64 @@ class Loss:
         ValueError
             If the loss needs ``log_prior`` and it is None, or if shapes do not fit.
         """
-        check_batch(features, y, class_vectors, sample_weight, log_prior)
+        _check_batch(features, y, class_vectors, sample_weight, log_prior)
         if self.needs_prior and log_prior is None:
             raise ValueError(f"{self!r} needs log_prior, the log class frequencies")
         dtype = torch.promote_types(features.dtype, torch.float32)
         features, class_vectors = features.to(dtype), class_vectors.to(dtype)
-        if sample_weight is not None:
-            sample_weight = sample_weight.to(dtype)
-        if log_prior is not None:
-            log_prior = log_prior.to(dtype)
+        optional = [
+            None if values is None else values.to(dtype)
+            for values in (sample_weight, log_prior)
+        ]
         # Autocast would take the similarities back to half precision.
         with torch.autocast(features.device.type, enabled=False):
-            return self.over_batch(features, y, class_vectors, sample_weight, log_prior)
+            return self.over_batch(features, y, class_vectors, *optional)
+
+
+@dataclass(frozen=True)
+class WeightedLoss(Loss):
+    """A loss that averages over samples or over the classes present in the batch."""
+
+    weighting: str = "sample"
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        check_choice("weighting", self.weighting, ("sample", "class"))
+
+    def weigh(self, y: Tensor, n_classes: int, sample_weight: Tensor) -> Tensor:
+        """Return the weights, or share one unit among the rows of every class."""
+        if self.weighting == "sample":
+            return sample_weight
+        counts = sample_weight.new_zeros(n_classes).index_add(0, y, sample_weight)[y]
+        return sample_weight / counts.masked_fill(counts == 0, 1)
+
+
+def _check_batch(
+    features: Tensor,
+    y: Tensor,
+    class_vectors: Tensor,
+    sample_weight: MaybeTensor,
+    log_prior: MaybeTensor,
+) -> None:
+    """Raise ValueError where the shapes or dtypes of a batch do not fit together.
+
+    The values are not looked at: on a CUDA device that would wait for it.
+    """
+
+    def check(name: str, tensor: Tensor, must: str, fits: bool) -> None:
+        if not fits:
+            seen = f"the shape {tuple(tensor.shape)} and {tensor.dtype}"
+            raise ValueError(f"{name} must have {must}; got {seen}.")
+
+    for name, matrix in (("features", features), ("class_vectors", class_vectors)):
+        fits = matrix.ndim == 2 and matrix.is_floating_point()
+        check(name, matrix, "two axes and a floating-point dtype", fits)
+    (n, d), n_classes = features.shape, len(class_vectors)
+    fits = class_vectors.shape[1] == d
+    check("class_vectors", class_vectors, f"{d} columns, as features", fits)
+    fits = y.shape == (n,) and y.dtype == torch.int64
+    check("y", y, f"the shape ({n},) and dtype int64, class indices", fits)
+    vectors = ("sample_weight", sample_weight, n), ("log_prior", log_prior, n_classes)
+    for name, vector, size in vectors:
+        if vector is not None:
+            check(name, vector, f"the shape ({size},)", vector.shape == (size,))

@@ -1,14 +1,13 @@
 """The hyperspherical uniformity gap: spread class vectors, collapse features."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from skcollapse._utils.checks import check_choice, check_number
-from skcollapse.losses._base import MaybeTensor
-from skcollapse.losses._numerics import unit_rows
-from skcollapse.losses._weighting import WeightedLoss
+from skcollapse.losses._base import MaybeTensor, WeightedLoss, unit_rows
 
 # Squared distances are not taken for less: the pull between vectors that coincide has
 # no direction.
@@ -28,7 +27,7 @@ def _squares(vectors: Tensor) -> Tensor:
     return (2 - 2 * (vectors @ vectors.T)[first, second]).clamp(min=_CLOSEST)
 
 
-def minimum_energy(vectors: Tensor, s: float) -> Tensor:
+def _minimum_energy(vectors: Tensor, s: float) -> Tensor:
     """Return the mean Riesz energy of a pair; of exponent 0, the logarithmic one."""
     log_inverse = -0.5 * _squares(vectors).log()
     if s == 0:
@@ -36,12 +35,7 @@ def minimum_energy(vectors: Tensor, s: float) -> Tensor:
     return (s * log_inverse).clamp(max=_LARGEST).exp().mean()
 
 
-def maximum_separation(vectors: Tensor, s: float) -> Tensor:
-    """Return minus the smallest distance."""
-    return -_squares(vectors).min().sqrt()
-
-
-def maximum_gram_determinant(vectors: Tensor, s: float) -> Tensor:
+def _gram_determinant(vectors: Tensor, s: float) -> Tensor:
     """Return minus the mean log-eigenvalue of a Gaussian Gram matrix."""
     n_classes, n_components = vectors.shape
     # The rate is about the inverse spacing, as in hyperspherical_code.
@@ -52,10 +46,10 @@ def maximum_gram_determinant(vectors: Tensor, s: float) -> Tensor:
     return -2 * torch.linalg.cholesky(gram).diagonal().log().mean()
 
 
-CRITERIA = {
-    "mhe": minimum_energy,
-    "mhs": maximum_separation,
-    "mgd": maximum_gram_determinant,
+_CRITERIA: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "mhe": _minimum_energy,
+    "mhs": lambda vectors, s: -_squares(vectors).min().sqrt(),
+    "mgd": _gram_determinant,
 }
 
 
@@ -73,6 +67,8 @@ class HypersphericalUniformityGap(WeightedLoss):
     in the batch, and the gradient stopped by sg. One term places the classes and the
     other one collapses their features: where the class vectors are learned, they learn
     from the first alone. If they are fixed it is constant.
+
+    Section 3 of Liu, Yu, Weller and Schölkopf, ICLR 2023, arXiv:2303.06484.
 
     Parameters
     ----------
@@ -99,12 +95,6 @@ class HypersphericalUniformityGap(WeightedLoss):
     The term between classes is computed in float64 from the cosines. Class vectors that
     coincide have a finite energy and no pull on each other.
 
-    References
-    ----------
-    .. [1] Liu, Yu, Weller and Schölkopf, "Generalizing and Decoupling Neural Collapse
-       via Hyperspherical Uniformity Gap", ICLR 2023, Section 3.
-       arXiv:2303.06484.
-
     Examples
     --------
     >>> import torch
@@ -129,7 +119,7 @@ class HypersphericalUniformityGap(WeightedLoss):
     def __post_init__(self) -> None:
         """Check the parameters."""
         super().__post_init__()
-        check_choice("criterion", self.criterion, CRITERIA)
+        check_choice("criterion", self.criterion, _CRITERIA)
         check_choice("decoupled", self.decoupled, (False, True))
         for name in ("s", "inter_weight", "intra_weight"):
             check_number(name, getattr(self, name), 0)
@@ -137,7 +127,7 @@ class HypersphericalUniformityGap(WeightedLoss):
     def of_vectors(self, class_vectors: Tensor) -> Tensor:
         """Return the weighted term of the (K, d) class vectors alone."""
         units = unit_rows(class_vectors).double()
-        energy = CRITERIA[self.criterion](units, self.s)
+        energy = _CRITERIA[self.criterion](units, self.s)
         return (self.inter_weight * energy).to(class_vectors.dtype)
 
     def per_sample(

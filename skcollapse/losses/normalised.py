@@ -6,8 +6,13 @@ import torch
 from torch import Tensor
 
 from skcollapse._utils.checks import check_number
-from skcollapse.losses._base import Loss
-from skcollapse.losses._numerics import LOG_ZERO, unit_rows, weighted_mean
+from skcollapse.losses._base import (
+    LOG_ZERO,
+    Loss,
+    MaybeTensor,
+    unit_rows,
+    weighted_mean,
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,8 @@ class NTCE(Loss):
     all M samples of the batch are contrasted, the sample itself included, where
     cross-entropy contrasts the K classes.
 
+    Koromilas et al., "Neural collapse by design", ICML 2026, arXiv:2605.20302.
+
     Parameters
     ----------
     temperature : float, default=0.1
@@ -33,11 +40,6 @@ class NTCE(Loss):
     The normaliser depends on the class of a sample only: K normalisers from one K × M
     matrix serve the batch. Its value grows as log M, so losses compare at equal batch
     sizes only.
-
-    References
-    ----------
-    .. [1] Koromilas et al., "Neural collapse by design: learning class prototypes on
-       the hypersphere", ICML 2026, the loss NTCE, arXiv:2605.20302.
 
     Examples
     --------
@@ -65,8 +67,8 @@ class NTCE(Loss):
         features: Tensor,
         y: Tensor,
         class_vectors: Tensor,
-        sample_weight: Tensor | None,
-        log_prior: Tensor | None,
+        sample_weight: MaybeTensor,
+        log_prior: MaybeTensor,
     ) -> Tensor:
         """Return the mean of normaliser minus attraction."""
         features = unit_rows(features)
@@ -96,15 +98,12 @@ class NONL(NTCE):
     Attraction and repulsion decouple, and the loss may be negative. A sample whose
     class has no negatives in the batch, as in a batch of one class, contributes zero.
 
+    Koromilas et al., "Neural collapse by design", ICML 2026, arXiv:2605.20302.
+
     Parameters
     ----------
     temperature : float, default=0.1
         The temperature τ, positive: the lower, the more the nearest samples count.
-
-    References
-    ----------
-    .. [1] Koromilas et al., "Neural collapse by design: learning class prototypes on
-       the hypersphere", ICML 2026, the symmetric loss NONL, arXiv:2605.20302.
 
     Examples
     --------

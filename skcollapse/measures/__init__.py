@@ -11,12 +11,13 @@ entry of `MEASURES`, from which reports and scores are made.
 
 from skcollapse.measures._registry import MEASURES, Measure, MeasureInputs
 from skcollapse.measures.agreement import batch_agreement, nc5, ncc_agreement
-from skcollapse.measures.duality import self_duality, self_duality_cosine
 from skcollapse.measures.geometry import (
     cosine_std,
     equiangularity,
     equinorm,
     etf_distance,
+    self_duality,
+    self_duality_cosine,
     target_distance,
 )
 from skcollapse.measures.imbalance import (
@@ -26,8 +27,7 @@ from skcollapse.measures.imbalance import (
     seli_distance,
     seli_grams,
 )
-from skcollapse.measures.one_vs_rest_margin import one_vs_rest_margin
-from skcollapse.measures.uniformity import min_angle, uniformity
+from skcollapse.measures.uniformity import min_angle, one_vs_rest_margin, uniformity
 from skcollapse.measures.variability import cdnv, class_nc1, nc1, nc1_trace_ratio, vci
 
 __all__ = [

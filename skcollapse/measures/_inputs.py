@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skcollapse._utils.arrays import as_float64
+from skcollapse._utils.numbers import as_float64, check_class_counts, check_finite_rows
 from skcollapse.moments import ClassMoments, RowMoments
 
 Moments = ClassMoments | RowMoments
@@ -13,7 +13,9 @@ Moments = ClassMoments | RowMoments
 Vectors = ArrayLike | Moments
 
 
-def class_vectors(values: Any, name: str = "means") -> np.ndarray:
+def class_vectors(
+    values: Any, name: str = "means", *, centred: bool = False
+) -> np.ndarray:
     """Return finite (K, d) float64 rows: an array's, or the means of classes present.
 
     Raises ValueError if there are fewer than two, or an array holds NaN or infinity.
@@ -29,13 +31,9 @@ def class_vectors(values: Any, name: str = "means") -> np.ndarray:
             f"{name} must be those of at least two classes with samples, got "
             f"{len(vectors)}."
         )
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        raise ValueError(
-            f"{name} must be finite, but row {np.argmin(finite)} is not. Leave out the "
-            "classes without samples, and rows with NaN or infinity."
-        )
-    return np.asarray(vectors)
+    advice = "Leave out the classes without samples, and rows with NaN or infinity."
+    check_finite_rows(name, vectors, advice)
+    return centre(vectors) if centred else np.asarray(vectors)
 
 
 def present_classes(values: Any, n_classes: int) -> np.ndarray:
@@ -57,18 +55,7 @@ def class_counts_of(
                 "classes decide the geometry."
             )
         class_counts = known[known > 0]
-    counts = as_float64("class_counts", class_counts)
-    if counts.shape != (n_classes,):
-        raise ValueError(
-            f"class_counts must hold a size for each of the {n_classes} class vectors, "
-            f"got the shape {counts.shape}."
-        )
-    if not (np.isfinite(counts) & (counts > 0)).all():
-        raise ValueError(
-            f"class_counts must be positive and finite, got {counts.min():g}. Leave "
-            "out the classes without samples."
-        )
-    return counts
+    return check_class_counts(class_counts, n_classes)
 
 
 def centre(vectors: np.ndarray) -> np.ndarray:
@@ -89,6 +76,12 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 def pairs(matrix: np.ndarray) -> np.ndarray:
     """Return the entries above the diagonal, row by row."""
     return np.asarray(matrix[~np.tri(len(matrix), dtype=bool)])
+
+
+def pair_cosines(vectors: np.ndarray) -> np.ndarray:
+    """Return the cosines of all pairs of rows, in the order of `pairs`."""
+    units = unit(vectors)
+    return pairs(units @ units.T)
 
 
 def pair_indices(positions: Any, n_classes: int) -> tuple[Any, Any]:

@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from skcollapse._utils.arrays import as_float64
+from skcollapse._utils.numbers import as_float64
 from skcollapse.measures._inputs import Moments, centre
 from skcollapse.measures.agreement import ncc_agreement
-from skcollapse.measures.duality import self_duality, self_duality_cosine
 from skcollapse.measures.geometry import (
     cosine_std,
     equiangularity,
     equinorm,
     etf_distance,
+    self_duality,
+    self_duality_cosine,
     target_distance,
 )
 from skcollapse.measures.imbalance import minority_cosine, norm_ratio, seli_distance

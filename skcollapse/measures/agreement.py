@@ -8,11 +8,9 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from skcollapse._utils.arrays import as_float64
+from skcollapse._utils.numbers import as_float64
 from skcollapse.measures._inputs import Moments, Vectors, class_vectors, unit
 from skcollapse.moments import ClassMoments, RowMoments
-
-__all__ = ["batch_agreement", "nc5", "ncc_agreement"]
 
 
 @overload
@@ -39,6 +37,8 @@ def ncc_agreement(
     The share of samples with :math:`\arg\max_k w_k^\top x + b_k = \arg\min_k
     \lVert x - \mu_k \rVert`. The classes without samples take no part as centres.
 
+    Figure 7 of Papyan, Han and Donoho, PNAS 117, 2020, arXiv:2008.08186.
+
     Parameters
     ----------
     moments : RowMoments
@@ -55,18 +55,11 @@ def ncc_agreement(
     agreement : float, or ndarray of shape (n_classes,) if `by_class`
         Weighted share, one at collapse; NaN for classes without samples.
 
-    References
-    ----------
-    .. [1] Papyan, Han and Donoho, "Prevalence of neural collapse during the terminal
-       phase of deep learning training", PNAS 117, 2020. arXiv:2008.08186, figure 7.
-
     Examples
     --------
-    >>> import numpy as np
     >>> from skcollapse.measures import ncc_agreement
     >>> from skcollapse.moments import RowMoments
-    >>> X = np.array([[0.0], [2.0], [10.0], [14.0]])
-    >>> moments = RowMoments(X, [0, 0, 1, 1], n_classes=2)
+    >>> moments = RowMoments([[0.0], [2.0], [10.0], [14.0]], [0, 0, 1, 1], n_classes=2)
     >>> ncc_agreement(moments, [[-1.0], [1.0]], [6.5, -6.5])
     1.0
     >>> ncc_agreement(moments, [[-1.0], [1.0]])
@@ -118,16 +111,10 @@ def _terms(
     A row is its centre and a rest, which is small where offsets of the features are
     large. What the decision owes to the centre is known beforehand, in float64.
     """
-    coef = as_float64("coef", coef)
     shape = moments.n_classes, moments.n_features
-    if coef.shape != shape:
-        raise ValueError(f"coef must have the shape {shape}, got {coef.shape}.")
+    coef = _check_shape("coef", coef, shape)
     intercept = np.zeros(shape[0]) if intercept is None else intercept
-    intercept = as_float64("intercept", intercept)
-    if intercept.shape != shape[:1]:
-        raise ValueError(
-            f"intercept must have the shape {shape[:1]}, got {intercept.shape}."
-        )
+    intercept = _check_shape("intercept", intercept, shape[:1])
     # What all classes share decides nothing, and is taken off before rounding.
     coef = coef - coef.mean(axis=0)
     scores = centres @ coef.T + (intercept - intercept.mean())
@@ -139,6 +126,13 @@ def _terms(
     nearness = squares - np.where(present, np.diagonal(squares) / 2, np.inf)
     nearness -= nearness.max(axis=1, keepdims=True)
     return scores, nearness, coef, means
+
+
+def _check_shape(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    values = as_float64(name, values)
+    if values.shape != shape:
+        raise ValueError(f"{name} must have the shape {shape}, got {values.shape}.")
+    return values
 
 
 def _agrees(
@@ -155,6 +149,8 @@ def _agrees(
 def nc5(means: Vectors, ood_mean: ArrayLike) -> float:
     r"""Measure :math:`\operatorname{mean}_k |\cos(\mu_k, \mu_\mathrm{ood})|`.
 
+    Equation 4 of Ben Ammar et al., "NECO", ICLR 2024, arXiv:2310.06823.
+
     Parameters
     ----------
     means : array-like of shape (n_classes, n_features) or moments
@@ -167,16 +163,10 @@ def nc5(means: Vectors, ood_mean: ArrayLike) -> float:
     nc5 : float
         Zero if they are orthogonal to all class means.
 
-    References
-    ----------
-    .. [1] Ben Ammar, Belkhir, Popescu, Manzanera and Franchi, "NECO: NEural Collapse
-       Based Out-of-distribution detection", ICLR 2024. arXiv:2310.06823, equation 4.
-
     Examples
     --------
-    >>> import numpy as np
     >>> from skcollapse.measures import nc5
-    >>> nc5(np.eye(3)[:2], [0.0, 0.0, 5.0])
+    >>> nc5([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], [0.0, 0.0, 5.0])
     0.0
     """
     vectors, outside = class_vectors(means), as_float64("ood_mean", ood_mean)

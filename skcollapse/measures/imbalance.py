@@ -6,32 +6,26 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import svd
 
-from skcollapse._utils.arrays import as_float64
 from skcollapse._utils.checks import check_choice
+from skcollapse._utils.numbers import as_float64
 from skcollapse.measures._inputs import (
     Vectors,
     centre,
     class_counts_of,
     class_vectors,
-    pairs,
-    unit,
+    pair_cosines,
 )
 from skcollapse.measures.geometry import gram_distance
 from skcollapse.targets import seli
-
-__all__ = [
-    "minority_classes",
-    "minority_cosine",
-    "norm_ratio",
-    "seli_distance",
-    "seli_grams",
-]
 
 
 def seli_grams(
     class_counts: ArrayLike, *, ridge: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Return the Gram matrices of class vectors and class means in SELI geometry.
+
+    Definition 2 of Thrampoulidis et al., "Imbalance Trouble", NeurIPS 2022,
+    arXiv:2208.05512.
 
     Parameters
     ----------
@@ -49,16 +43,6 @@ def seli_grams(
     ------
     ValueError
         If a size is not positive, or `ridge` leaves no geometry.
-
-    Notes
-    -----
-    Without a ridge, classes of equal size are interchangeable, so that the eigenvalue
-    problem has the size of the number of different class sizes.
-
-    References
-    ----------
-    .. [1] Thrampoulidis, Kini, Vakilian and Behnia, "Imbalance Trouble: Revisiting
-       Neural-Collapse Geometry", NeurIPS 2022. arXiv:2208.05512, definition 2.
 
     Examples
     --------
@@ -103,6 +87,9 @@ def seli_distance(
 ) -> float:
     r"""Measure the distance of a Gram matrix from that of SELI geometry.
 
+    Section 5 of Thrampoulidis et al., "Imbalance Trouble", NeurIPS 2022,
+    arXiv:2208.05512.
+
     Parameters
     ----------
     means : array-like of shape (n_classes, n_features) or moments
@@ -121,11 +108,6 @@ def seli_distance(
     distance : float
         Frobenius norm of the difference of the two Gram matrices, each of norm one. For
         classes of equal size it is :func:`etf_distance`.
-
-    References
-    ----------
-    .. [1] Thrampoulidis, Kini, Vakilian and Behnia, "Imbalance Trouble: Revisiting
-       Neural-Collapse Geometry", NeurIPS 2022. arXiv:2208.05512, section 5.
 
     Examples
     --------
@@ -181,15 +163,15 @@ def minority_cosine(
 ) -> float:
     r"""Measure the mean cosine of pairs of small classes in excess of :math:`-1/(K-1)`.
 
-    It rises towards :math:`1 + 1/(K-1)` where small classes collapse onto each other.
+    It rises towards :math:`1 + 1/(K-1)` where small classes collapse onto each other,
+    as in Fang, He, Long and Su, PNAS 118, 2021, arXiv:2101.12699.
 
     Parameters
     ----------
     means : array-like of shape (n_classes, n_features) or moments
         Class means, or the vectors of a classifier.
     class_counts : array-like of shape (n_classes,), default=None
-        Class sizes in training; :func:`minority_classes` says which are small. None
-        stands for those of the moments.
+        Class sizes in training, see :func:`minority_classes`; None: of the moments.
     centred : bool, default=True
         Take off the unweighted mean of the rows first.
 
@@ -197,12 +179,6 @@ def minority_cosine(
     -------
     excess : float
         NaN if fewer than two classes are small.
-
-    References
-    ----------
-    .. [1] Fang, He, Long and Su, "Exploring Deep Neural Networks via Layer-Peeled
-       Model: Minority Collapse in Imbalanced Training", PNAS 118, 2021.
-       arXiv:2101.12699.
 
     Examples
     --------
@@ -212,12 +188,11 @@ def minority_cosine(
     >>> round(minority_cosine(W, [100, 100, 10, 10]), 3)
     0.413
     """
-    rows = class_vectors(means)
+    rows = class_vectors(means, centred=centred)
     small = minority_classes(class_counts_of(means, class_counts, len(rows)))
     if small.sum() < 2:
         return np.nan
-    units = unit((centre(rows) if centred else rows)[small])
-    return float(pairs(units @ units.T).mean() + 1 / (len(rows) - 1))
+    return float(pair_cosines(rows[small]).mean() + 1 / (len(rows) - 1))
 
 
 def norm_ratio(
@@ -230,8 +205,7 @@ def norm_ratio(
     means : array-like of shape (n_classes, n_features) or moments
         Class means, or the vectors of a classifier.
     class_counts : array-like of shape (n_classes,), default=None
-        Class sizes in training; :func:`minority_classes` says which are small. None
-        stands for those of the moments.
+        Class sizes in training, see :func:`minority_classes`; None: of the moments.
     centred : bool, default=True
         Take off the unweighted mean of the rows first.
 
@@ -248,10 +222,10 @@ def norm_ratio(
     >>> round(norm_ratio(W, [100, 100, 10, 10]), 3)
     1.413
     """
-    rows = class_vectors(means)
+    rows = class_vectors(means, centred=centred)
     small = minority_classes(class_counts_of(means, class_counts, len(rows)))
     if not small.any():
         return np.nan
-    lengths = np.linalg.norm(centre(rows) if centred else rows, axis=1)
+    lengths = np.linalg.norm(rows, axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(lengths[~small].mean() / lengths[small].mean())

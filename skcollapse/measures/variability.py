@@ -12,15 +12,14 @@ from skcollapse.measures._inputs import (
 )
 from skcollapse.moments import whitening
 
-__all__ = ["cdnv", "class_nc1", "nc1", "nc1_trace_ratio", "vci"]
-
 
 def nc1(moments: Moments, *, balanced: bool = False) -> float:
     r"""Measure :math:`\operatorname{tr}(\Sigma_W \Sigma_B^{+}) / K`.
 
     :math:`\Sigma_W` is the within-class covariance pooled over the samples, or the mean
     of those of the classes if `balanced`; :math:`\Sigma_B` is the covariance of the
-    class means about their unweighted mean (equation 3 of [1]_).
+    class means about their unweighted mean (equation 3 of Papyan, Han and Donoho,
+    PNAS 117, 2020, arXiv:2008.08186).
 
     Parameters
     ----------
@@ -40,22 +39,14 @@ def nc1(moments: Moments, *, balanced: bool = False) -> float:
 
     Notes
     -----
-    No :math:`d \times d` matrix is inverted: the pseudo-inverse is factored from the
-    at most :math:`K - 1` directions in which class means differ, and has exactly their
-    rank. :math:`K` counts the classes with samples. A class with one sample has no
-    spread and lowers the balanced measure.
-
-    References
-    ----------
-    .. [1] Papyan, Han and Donoho, "Prevalence of neural collapse during the terminal
-       phase of deep learning training", PNAS 117, 2020. arXiv:2008.08186.
+    :math:`K` counts the classes with samples. A class with one sample has no spread and
+    lowers the balanced measure.
 
     Examples
     --------
-    >>> import numpy as np
     >>> from skcollapse.measures import nc1
     >>> from skcollapse.moments import RowMoments
-    >>> X = np.array([[0.0], [2.0], [10.0], [14.0]])
+    >>> X = [[0.0], [2.0], [10.0], [14.0]]
     >>> round(nc1(RowMoments(X, [0, 0, 1, 1], n_classes=2)), 6)
     0.041322
     """
@@ -80,10 +71,9 @@ def class_nc1(moments: Moments) -> np.ndarray:
 
     Examples
     --------
-    >>> import numpy as np
     >>> from skcollapse.measures import class_nc1
     >>> from skcollapse.moments import RowMoments
-    >>> X = np.array([[0.0], [2.0], [10.0], [14.0]])
+    >>> X = [[0.0], [2.0], [10.0], [14.0]]
     >>> class_nc1(RowMoments(X, [0, 0, 1, 1], n_classes=2)).round(6)
     array([0.016529, 0.066116])
     """
@@ -97,6 +87,8 @@ def class_nc1(moments: Moments) -> np.ndarray:
 def nc1_trace_ratio(moments: Moments) -> float:
     r"""Measure :math:`\operatorname{tr} \Sigma_W / \operatorname{tr} \Sigma_B`.
 
+    From Tirer, Huang and Niles-Weed, ICML 2023, arXiv:2210.16658.
+
     Parameters
     ----------
     moments : ClassMoments or RowMoments
@@ -108,23 +100,18 @@ def nc1_trace_ratio(moments: Moments) -> float:
         Zero at collapse; infinite if all class means coincide. Not changed by rotation,
         translation and scale.
 
-    References
-    ----------
-    .. [1] Tirer, Huang and Niles-Weed, "Perturbation Analysis of Neural Collapse", ICML
-       2023. arXiv:2210.16658.
-
     Examples
     --------
-    >>> import numpy as np
     >>> from skcollapse.measures import nc1_trace_ratio
     >>> from skcollapse.moments import RowMoments
-    >>> X = np.array([[0.0], [2.0], [10.0], [14.0]])
+    >>> X = [[0.0], [2.0], [10.0], [14.0]]
     >>> round(nc1_trace_ratio(RowMoments(X, [0, 0, 1, 1], n_classes=2)), 6)
     0.082645
     """
-    means = centre(class_vectors(moments))
+    means = class_vectors(moments, centred=True)
     within = moments.class_scatter_trace.sum() / moments.weight_sum
-    return _ratio(within, np.square(means).sum() / len(means))
+    between = np.square(means).sum() / len(means)
+    return float(within / between) if between > 0 else np.inf
 
 
 def cdnv(moments: Moments) -> float:
@@ -134,6 +121,8 @@ def cdnv(moments: Moments) -> float:
 
         \operatorname{mean}_{k < l} \frac{v_k + v_l}{2 \lVert \mu_k - \mu_l \rVert^2},
         \qquad v_k = \operatorname{tr} \Sigma_k
+
+    Definition 1 of Galanti, György and Hutter, ICLR 2022, arXiv:2112.15121.
 
     Parameters
     ----------
@@ -146,17 +135,11 @@ def cdnv(moments: Moments) -> float:
         Zero at collapse; infinite if two class means coincide. Not changed by rotation,
         translation and scale.
 
-    References
-    ----------
-    .. [1] Galanti, György and Hutter, "On the Role of Neural Collapse in Transfer
-       Learning", ICLR 2022. arXiv:2112.15121, definition 1.
-
     Examples
     --------
-    >>> import numpy as np
     >>> from skcollapse.measures import cdnv
     >>> from skcollapse.moments import RowMoments
-    >>> X = np.array([[0.0], [2.0], [10.0], [14.0]])
+    >>> X = [[0.0], [2.0], [10.0], [14.0]]
     >>> round(cdnv(RowMoments(X, [0, 0, 1, 1], n_classes=2)), 6)
     0.020661
     """
@@ -183,6 +166,8 @@ def vci(moments: Moments) -> float:
     with :math:`\Sigma_W` pooled over the samples and :math:`\Sigma_B` about the
     unweighted mean of the class means.
 
+    Definition 3 of Xu and Liu, ICML 2023, arXiv:2306.03440.
+
     Parameters
     ----------
     moments : ClassMoments or RowMoments
@@ -198,20 +183,12 @@ def vci(moments: Moments) -> float:
     ------
     AttributeError
         If `moments` were gathered without a scatter matrix.
-    ValueError
-        If fewer than two classes have samples.
-
-    References
-    ----------
-    .. [1] Xu and Liu, "Quantifying the Variability Collapse of Neural Networks", ICML
-       2023. arXiv:2306.03440, definition 3.
 
     Examples
     --------
-    >>> import numpy as np
     >>> from skcollapse.measures import vci
     >>> from skcollapse.moments import RowMoments
-    >>> X = np.array([[0.0], [2.0], [10.0], [14.0]])
+    >>> X = [[0.0], [2.0], [10.0], [14.0]]
     >>> round(vci(RowMoments(X, [0, 0, 1, 1], n_classes=2)), 6)
     0.076336
     """
@@ -225,7 +202,3 @@ def vci(moments: Moments) -> float:
     kept = values > len(values) * np.finfo(np.float64).eps * values[-1]
     explained = np.square(between @ basis[:, kept]) / values[kept]
     return float(1 - min(explained.sum() / rank, 1))
-
-
-def _ratio(within: float, between: float) -> float:
-    return float(within / between) if between > 0 else np.inf

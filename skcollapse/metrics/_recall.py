@@ -7,7 +7,7 @@ from sklearn.metrics import recall_score
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skcollapse._utils.checks import check_number
-from skcollapse._utils.sample_weight import check_sample_weight
+from skcollapse._utils.numbers import check_sample_weight
 
 
 def class_recalls(
@@ -55,8 +55,7 @@ def mean_recall(
     scikit-learn's `balanced_accuracy_score` is the same number, but warns of classes
     that were predicted and not tested, as is usual for rare ones.
     """
-    recalls = class_recalls(y_true, y_pred, sample_weight=sample_weight)[1]
-    return float(recalls.mean())
+    return float(class_recalls(y_true, y_pred, sample_weight=sample_weight)[1].mean())
 
 
 def worst_class_recall(
@@ -70,10 +69,8 @@ def worst_class_recall(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        True labels, of any type that can be sorted.
-    y_pred : array-like of shape (n_samples,)
-        Predicted labels.
+    y_true, y_pred : array-like of shape (n_samples,)
+        True and predicted labels, of any type that can be sorted.
     labels : array-like of shape (n_classes,), default=None
         Classes to look at. None for those of `y_true`.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -89,19 +86,16 @@ def worst_class_recall(
     ValueError
         If no class has rows, or labels, lengths or weights are not valid.
 
-    See Also
-    --------
-    geometric_mean_recall : Looks at all classes, and falls with the worst.
-    sklearn.metrics.balanced_accuracy_score : The mean over the classes.
-
     Examples
     --------
     >>> from skcollapse.metrics import worst_class_recall
     >>> worst_class_recall(["a", "a", "b", "b"], ["a", "a", "a", "b"])
     0.5
     """
-    recalls = class_recalls(y_true, y_pred, labels=labels, sample_weight=sample_weight)
-    return float(recalls[1].min())
+    _, recalls = class_recalls(
+        y_true, y_pred, labels=labels, sample_weight=sample_weight
+    )
+    return float(recalls.min())
 
 
 def geometric_mean_recall(
@@ -116,12 +110,13 @@ def geometric_mean_recall(
 
     :math:`\bigl(\prod_k r_k\bigr)^{1/K}` over the classes that have rows.
 
+    See Kubat and Matwin, "Addressing the Curse of Imbalanced Training Sets", ICML 1997,
+    and Sun, Kamel and Wang, "Boosting for Learning Multiple Classes", ICDM 2006.
+
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        True labels, of any type that can be sorted.
-    y_pred : array-like of shape (n_samples,)
-        Predicted labels.
+    y_true, y_pred : array-like of shape (n_samples,)
+        True and predicted labels, of any type that can be sorted.
     labels : array-like of shape (n_classes,), default=None
         Classes to look at. None for those of `y_true`.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -141,13 +136,6 @@ def geometric_mean_recall(
     ------
     ValueError
         If no class has rows, or `correction`, labels, lengths or weights are not valid.
-
-    References
-    ----------
-    .. [1] Kubat and Matwin, "Addressing the Curse of Imbalanced Training Sets:
-       One-Sided Selection", ICML 1997.
-    .. [2] Sun, Kamel and Wang, "Boosting for Learning Multiple Classes with Imbalanced
-       Class Distribution", ICDM 2006.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Recall of classes with many, medium and few training samples."""
+"""Recall of classes by the number of their training samples."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,12 +7,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skcollapse._utils.checks import check_number
-from skcollapse.metrics._class_counts import counts_of, resolve_counts
+from skcollapse.measures import minority_classes
+from skcollapse.metrics._class_counts import counts_by_label, counts_of
 from skcollapse.metrics._recall import class_recalls
 
 SHOTS = "few", "medium", "many"
 THRESHOLDS = 20, 100
 
+ClassCounts = Mapping[Any, float] | ArrayLike
 Thresholds = Sequence[float] | np.ndarray
 
 
@@ -40,19 +42,20 @@ def shot_accuracy(
     y_true: ArrayLike,
     y_pred: ArrayLike,
     *,
-    class_counts: Mapping[Any, float] | ArrayLike,
+    class_counts: ClassCounts,
     thresholds: Thresholds = THRESHOLDS,
     labels: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> dict[str, float]:
     """Return the mean recall of classes with few, medium and many training samples.
 
+    As in section 4 of Liu et al., "Large-Scale Long-Tailed Recognition in an Open
+    World", CVPR 2019, arXiv:1904.05160.
+
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        True labels, of any type that can be sorted.
-    y_pred : array-like of shape (n_samples,)
-        Predicted labels.
+    y_true, y_pred : array-like of shape (n_samples,)
+        True and predicted labels, of any type that can be sorted.
     class_counts : mapping or array-like of shape (n_classes,)
         Training samples of the classes, 0 for a class that had none. A mapping from
         labels, such as a dict, a Counter or the Series that ``value_counts`` of pandas
@@ -80,15 +83,6 @@ def shot_accuracy(
         If a class of `y_true` has no count, or counts, thresholds, labels, lengths or
         weights are not valid.
 
-    See Also
-    --------
-    skcollapse.display.ShotAccuracyDisplay : Draws the recall of each class.
-
-    References
-    ----------
-    .. [1] Liu, Miao, Zhan, Wang, Gong and Yu, "Large-Scale Long-Tailed Recognition in
-       an Open World", CVPR 2019. arXiv:1904.05160, section 4.
-
     Examples
     --------
     >>> from skcollapse.metrics import shot_accuracy
@@ -99,9 +93,85 @@ def shot_accuracy(
     >>> shot_accuracy(y_true, y_pred, class_counts=[900, 90, 30])
     {'medium': 0.25, 'many': 1.0}
     """
+    recalls, tested, _ = _recalls_and_counts(
+        y_true, y_pred, class_counts, labels, sample_weight
+    )
+    group = shot_of(tested, thresholds)
+    return {SHOTS[k]: float(recalls[group == k].mean()) for k in np.unique(group)}
+
+
+def head_tail_gap(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    class_counts: ClassCounts,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    r"""Return the mean recall of large classes less that of small ones.
+
+    Small are classes with fewer training samples than the geometric mean
+    :math:`\sqrt{n_\min n_\max}` of the extremes, as in
+    :func:`~skcollapse.measures.minority_classes`, and those with none.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_samples,)
+        True and predicted labels, of any type that can be sorted.
+    class_counts : mapping or array-like of shape (n_classes,)
+        Training samples of the classes: a mapping from labels, or an array in the order
+        of `labels`, as in :func:`shot_accuracy`. All of them say which are small.
+    labels : array-like of shape (n_classes,), default=None
+        Classes to look at. None for those of `y_true`; an array of counts is in the
+        order of the sorted labels of `y_true` and `y_pred` then.
+    sample_weight : array-like of shape (n_samples,), default=None
+        A weight of 2 is a row that stands twice, a weight of 0 a row left out.
+
+    Returns
+    -------
+    gap : float
+        Between -1 and 1; positive if large classes are recognised better. Classes
+        without rows are left out.
+
+    Raises
+    ------
+    ValueError
+        If no large or no small class has rows, as where all classes are of one size; if
+        a class of `y_true` has no count, or counts, labels, lengths or weights are not
+        valid.
+
+    Examples
+    --------
+    >>> from skcollapse.metrics import head_tail_gap
+    >>> y_true, y_pred = [0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 2, 0]
+    >>> head_tail_gap(y_true, y_pred, class_counts=[500, 400, 5])
+    0.5
+    """
+    recalls, tested, counts = _recalls_and_counts(
+        y_true, y_pred, class_counts, labels, sample_weight
+    )
+    sizes = np.array([count for count in counts.values() if count > 0])
+    in_tail = tested < (sizes[~minority_classes(sizes)].min() if len(sizes) else np.inf)
+    if in_tail.all() or not in_tail.any():
+        side = "large" if in_tail.all() else "small"
+        raise ValueError(
+            f"y_true holds no rows of a {side} class by class_counts={counts!r}: there "
+            "is no gap between head and tail. Test on rows of both."
+        )
+    return float(recalls[~in_tail].mean() - recalls[in_tail].mean())
+
+
+def _recalls_and_counts(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    class_counts: ClassCounts,
+    labels: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+) -> tuple[np.ndarray, np.ndarray, dict[Any, float]]:
+    """Return recalls and counts of the tested classes, and the counts by label."""
     classes, recalls = class_recalls(
         y_true, y_pred, labels=labels, sample_weight=sample_weight
     )
-    counts = resolve_counts(class_counts, y_true, y_pred, labels)
-    group = shot_of(counts_of(classes, counts), thresholds)
-    return {SHOTS[k]: float(recalls[group == k].mean()) for k in np.unique(group)}
+    labels = np.union1d(y_true, y_pred) if labels is None else np.asarray(labels)
+    counts = counts_by_label(class_counts, labels)
+    return recalls, counts_of(classes, counts), counts

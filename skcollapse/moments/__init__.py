@@ -7,6 +7,6 @@ that both share.
 
 from skcollapse.moments._class_moments import ClassMoments
 from skcollapse.moments._row_moments import RowMoments
-from skcollapse.moments._whitening import whitening
+from skcollapse.moments._rows import whitening
 
 __all__ = ["ClassMoments", "RowMoments", "whitening"]

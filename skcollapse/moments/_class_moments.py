@@ -1,9 +1,4 @@
-"""Class counts, class means and within-class scatter in one pass over the data.
-
-Moments of two sets of rows are merged by the formula of Chan, Golub and LeVeque,
-"Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979: each
-set is centred by its own class means, so nothing large is ever subtracted.
-"""
+"""Class counts, class means and within-class scatter in one pass over the data."""
 
 from typing import Any
 
@@ -12,12 +7,14 @@ import torch
 
 from skcollapse._utils.arrays import Rows
 from skcollapse._utils.parallel import row_slices
-from skcollapse.moments._checks import check_labels, check_weights
-from skcollapse.moments._rows import as_array, host_device
+from skcollapse.moments._rows import (
+    as_array,
+    check_labels,
+    check_weights,
+    host_device,
+    whitening,
+)
 from skcollapse.moments._state import MomentState
-from skcollapse.moments._whitening import whitening
-
-__all__ = ["ClassMoments"]
 
 # Values copied at a time: 32 MiB in float32.
 _CHUNK_VALUES = 2**23
@@ -71,18 +68,15 @@ class ClassMoments(MomentState):
         If `n_classes` or `n_features` is not a positive integer, or `scatter` is none
         of its values.
 
-    See Also
-    --------
-    RowMoments : Faster for rows that can be looked at twice.
-
     Notes
     -----
     Rows are handled in chunks of 32 MiB, whatever the size of the data: memory maps are
     never read as a whole. Means are accumulated in float64. The scatter of a chunk is
     one matrix product of its centred rows, in float32 for float32 or shorter data and
     in float64 otherwise and where some rows are hundreds of times longer than the
-    others, added up in float64. Chunks are merged by the formula of [1]_: large offsets
-    and nearly collapsed classes do not lose accuracy.
+    others, added up in float64. Chunks are merged by the formula of [1]_, each centred
+    by its own class means: large offsets and nearly collapsed classes do not lose
+    accuracy.
 
     Torch tensors on an accelerator are summarised there, in float64; the moments stay
     on the device of the latest batch and cross to the host when an attribute is
@@ -91,8 +85,7 @@ class ClassMoments(MomentState):
     References
     ----------
     .. [1] Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for
-       Computing Sample Variances", Stanford University, STAN-CS-79-773, 1979,
-       equation 2.1.
+       Computing Sample Variances", STAN-CS-79-773, 1979, equation 2.1.
 
     Examples
     --------
@@ -190,7 +183,6 @@ class ClassMoments(MomentState):
         Returns
         -------
         self : ClassMoments
-            These moments, with the rows added.
 
         Raises
         ------
@@ -237,7 +229,6 @@ class ClassMoments(MomentState):
         Returns
         -------
         self : ClassMoments
-            The moments of the rows of both.
 
         Raises
         ------

@@ -11,19 +11,18 @@ from torch import Tensor
 from skcollapse._utils.arrays import Rows
 from skcollapse._utils.checks import check_integer
 from skcollapse._utils.parallel import row_slices, sum_over_parts
-from skcollapse.moments._centring import add_class_sums
-from skcollapse.moments._checks import check_labels, check_weights
 from skcollapse.moments._class_moments import ClassMoments
 from skcollapse.moments._rows import (
+    add_class_sums,
     as_array,
+    check_labels,
+    check_weights,
     host_device,
     need_float64,
     precision_of,
     squared_length,
+    whitening,
 )
-from skcollapse.moments._whitening import whitening
-
-__all__ = ["RowMoments"]
 
 # Values handled at a time: 8 MiB in float32. Of projections and scores of classes less,
 # and of sums by class more, since each block costs what all classes have values.
@@ -75,6 +74,9 @@ class RowMoments:
         Its sum over the classes.
     scatter : ndarray of shape (n_features, n_features), dtype float64
         :math:`\sum_k S_k`, gathered anew by :class:`ClassMoments` when asked for.
+    centres : ndarray of shape (n_classes, n_features), dtype float64
+        What is taken off the rows before anything else: zeros or, where sums of squares
+        would lose their digits, the class means in the precision of the rows.
     weight_sum : float
         Sum of all weights.
 
@@ -83,10 +85,6 @@ class RowMoments:
     ValueError
         If shapes do not fit, `y` is not made of valid class indices, or weights are
         negative or not finite.
-
-    See Also
-    --------
-    ClassMoments : Streams and merges.
 
     Notes
     -----
@@ -137,12 +135,13 @@ class RowMoments:
         self.sizes = np.bincount(labels, minlength=self.n_classes)
         self.counts = np.bincount(labels, weights, self.n_classes).astype(np.float64)
         self._dtype = precision_of(self._X)
+        self.weight_sum = float(self.counts.sum())
         self.means, self._centred = self._first_look()
-
-    @property
-    def weight_sum(self) -> float:
-        """Sum of all weights."""
-        return float(self.counts.sum())
+        means = np.nan_to_num(self.means)
+        self.centres = np.zeros_like(means)
+        if self._centred:
+            self.centres += means.astype(self._dtype)
+        self._gaps = means - self.centres
 
     @property
     def class_scatter_trace(self) -> np.ndarray:
@@ -185,22 +184,10 @@ class RowMoments:
         -------
         sums : ndarray of shape (len(functions), n_classes), dtype float64
         """
-        plain, whitened, sums = self._second_look(*functions)
+        sums = self._second_look(*functions)
         if "_traces" not in vars(self):
-            vars(self)["_traces"] = self._corrected(plain, whitened)
-        return sums
-
-    @cached_property
-    def centres(self) -> np.ndarray:
-        """What is taken off the rows of each class before anything else.
-
-        Zeros, unless sums of squares would lose their digits: then the class means,
-        rounded to the precision of the rows.
-        """
-        if not self._centred:
-            return np.zeros_like(self.means)
-        rounded = np.nan_to_num(self.means).astype(self._dtype)
-        return np.asarray(rounded, dtype=np.float64)
+            vars(self)["_traces"] = self._corrected(*sums[:2])
+        return sums[2:]
 
     @cached_property
     def whitening(self) -> np.ndarray:
@@ -212,14 +199,9 @@ class RowMoments:
         values = values.astype(self._dtype, order="C")
         return torch.from_numpy(values).to(self._device or "cpu")
 
-    @property
-    def _gaps(self) -> np.ndarray:
-        return np.asarray(np.nan_to_num(self.means) - self.centres)
-
     @cached_property
     def _traces(self) -> tuple[np.ndarray, np.ndarray]:
-        plain, whitened, _ = self._second_look()
-        return self._corrected(plain, whitened)
+        return self._corrected(*self._second_look())
 
     def _corrected(
         self, plain: np.ndarray, whitened: np.ndarray
@@ -229,20 +211,17 @@ class RowMoments:
         left = plain - self.counts * np.square(self._gaps).sum(axis=1)
         lost = several & (_CANCELLED * left < plain)
         if lost.any():
-            left[lost] = self._exact_traces(lost)[lost]
+            # From rows that are centred in float64.
+            left[lost] = 0
+            chosen = np.flatnonzero(lost[self.labels])
+            step = max(1, _BLOCK_VALUES // self.n_features)
+            for some in row_slices(len(chosen), step):
+                part = chosen[some]
+                rows = np.array(as_array(self._rows(part), None), dtype=np.float64)
+                rows -= self.means[self.labels[part]]
+                self._add_by_class(np.einsum("ij,ij->i", rows, rows), part, left)
         # A row alone is its class mean.
         return left * several, whitened * several
-
-    def _exact_traces(self, classes: np.ndarray) -> np.ndarray:
-        """Return the traces of some classes from rows that are centred in float64."""
-        traces = np.zeros(self.n_classes)
-        chosen = np.flatnonzero(classes[self.labels])
-        for some in row_slices(len(chosen), max(1, _BLOCK_VALUES // self.n_features)):
-            part = chosen[some]
-            rows = np.array(as_array(self._rows(part), None), dtype=np.float64)
-            rows -= self.means[self.labels[part]]
-            self._add_by_class(np.einsum("ij,ij->i", rows, rows), part, traces)
-        return traces
 
     def _first_look(self) -> tuple[np.ndarray, bool]:
         """Return the class means, and whether the rows have to be centred."""
@@ -281,9 +260,7 @@ class RowMoments:
             means /= self.counts[:, None]
         return means, sums[:, -2], sums[:, -1], need_float64(lengths)
 
-    def _second_look(
-        self, *functions: RowFunction
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _second_look(self, *functions: RowFunction) -> np.ndarray:
         """Return the sums of squared lengths, projected ones and functions by class."""
         centres, directions = map(self.as_tensor, (self.centres, self.whitening))
         projected_gaps = self.as_tensor(self._gaps @ self.whitening)
@@ -314,8 +291,7 @@ class RowMoments:
                     self._add_by_class(values.cpu().double().numpy(), part, total)
             return sums
 
-        sums = self._sum_over_parts(sums_of)
-        return sums[0], sums[1], sums[2:]
+        return self._sum_over_parts(sums_of)
 
     def _add_by_class(
         self, values: np.ndarray, part: slice | np.ndarray, sums: np.ndarray

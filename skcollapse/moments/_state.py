@@ -8,8 +8,13 @@ import numpy as np
 import torch
 
 from skcollapse._utils.checks import check_choice, check_integer
-from skcollapse.moments._centring import centre_on_device, centre_on_host
-from skcollapse.moments._rows import WIDE_RANGE, as_array, gram_of
+from skcollapse.moments._rows import (
+    WIDE_RANGE,
+    as_array,
+    centre_on_device,
+    centre_on_host,
+    gram_of,
+)
 
 
 class MomentState:

@@ -7,7 +7,7 @@ import numpy as np
 from skcollapse._utils.checks import check_choice, check_number
 from skcollapse.measures import MEASURES, MeasureInputs
 from skcollapse.moments import ClassMoments, RowMoments
-from skcollapse.scorer._head import Head
+from skcollapse.scorer._rows import Head, check_head
 from skcollapse.targets import TARGETS
 
 # Multiplications for which a scatter matrix takes some hundredths of a second.
@@ -40,16 +40,6 @@ def check_parameters(scorer: Any, *, has_classifier: bool) -> None:
         raise ValueError(f'split must be a name, such as "test"; got {scorer.split!r}.')
 
 
-def check_head(head: Head | None, n_classes: int, n_features: int) -> None:
-    """Raise unless a head, if there is one, fits the features."""
-    shape = n_classes, n_features
-    if head is not None and head.coef.shape != shape:
-        raise ValueError(
-            f"classifier must hold class vectors of shape {shape}, a row for each "
-            f"class; got the shape {head.coef.shape}."
-        )
-
-
 def streamed_scatter(scatter: Any, n_classes: int, n_features: int) -> Any:
     """Return the value of ``scatter`` for moments of rows that are seen once."""
     if not scatter:
@@ -67,23 +57,20 @@ def make_inputs(
     check_head(head, moments.n_classes, moments.n_features)
     if (moments.counts > 0).sum() < 2:
         raise ValueError("y must hold samples of at least two classes, got one class.")
-    has = set() if head is None else {"classifier"}
     if isinstance(moments, RowMoments):
-        has |= {"rows", "spread", "class spread"}
-        cheap = len(moments.labels) * moments.n_features**2 <= _CHEAP_SCATTER
-        cheap &= moments.n_features <= 1024
-        if scorer.scatter == "auto":
-            wanted = cheap or "scatter" in MEASURES[scorer.metric].needs
-        else:
-            wanted = scorer.scatter
-        has |= {"scatter"} if wanted else set()
+        n_products = len(moments.labels) * moments.n_features**2
+        cheap = n_products <= _CHEAP_SCATTER and moments.n_features <= 1024
+        needed = "scatter" in MEASURES[scorer.metric].needs
+        scatter = cheap or needed if scorer.scatter == "auto" else scorer.scatter
+        has = {"rows": True, "scatter": scatter, "spread": True, "class spread": True}
     else:
-        has |= {"scatter", "spread"} if moments.gathers else set()
-        has |= {"class spread"} if moments.gathers == "class" else set()
-        has |= {"rows"} if agreement is not None else set()
+        gathers = moments.gathers
+        has = {"rows": agreement is not None, "class spread": gathers == "class"}
+        has |= dict.fromkeys(("scatter", "spread"), bool(gathers))
+    has["classifier"] = head is not None
     return MeasureInputs(
         moments,
-        frozenset(has),
+        frozenset(name for name, is_there in has.items() if is_there),
         None if head is None else (head.coef, head.intercept),
         scorer.target,
         scorer.ridge,

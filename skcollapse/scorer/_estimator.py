@@ -1,8 +1,7 @@
 """An estimator that measures: neural collapse behind scikit-learn's interface."""
 
 from collections.abc import Iterable
-from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,14 +12,25 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skcollapse._utils.arrays import Rows, resolve_classes
 from skcollapse._utils.checks import unchanged_on_error
 from skcollapse._utils.doc_link import DocLinked
-from skcollapse._utils.threads import limited_threads
+from skcollapse._utils.parallel import limited_threads
 from skcollapse.moments import ClassMoments
 from skcollapse.scorer._checks import check_parameters, make_inputs, streamed_scatter
-from skcollapse.scorer._head import resolve_head
 from skcollapse.scorer._network import NetworkReader, network_moments
 from skcollapse.scorer._report import CollapseReport, make_report
-from skcollapse.scorer._rows import class_indices, compute_moments, find_classes
+from skcollapse.scorer._rows import (
+    class_indices,
+    compute_moments,
+    find_classes,
+    resolve_head,
+)
 from skcollapse.scorer._scoring import RowScorer
+
+
+class _Summary(NamedTuple):
+    """What is kept of moments that do not go on."""
+
+    counts: np.ndarray
+    means: np.ndarray
 
 
 class NeuralCollapseScorer(DocLinked, RowScorer):
@@ -83,10 +93,9 @@ class NeuralCollapseScorer(DocLinked, RowScorer):
 
     References
     ----------
-    .. [1] Papyan, Han and Donoho, "Prevalence of neural collapse during the terminal
-       phase of deep learning training", PNAS 117, 2020. arXiv:2008.08186.
-    .. [2] Thrampoulidis, Kini, Vakilian and Behnia, "Imbalance Trouble: Revisiting
-       Neural-Collapse Geometry", NeurIPS 2022. arXiv:2208.05512.
+    .. [1] Papyan, Han and Donoho, "Prevalence of neural collapse", PNAS 117, 2020,
+       arXiv:2008.08186.
+    .. [2] Thrampoulidis et al., "Imbalance Trouble", NeurIPS 2022, arXiv:2208.05512.
 
     Examples
     --------
@@ -105,7 +114,6 @@ class NeuralCollapseScorer(DocLinked, RowScorer):
     """
 
     _report: CollapseReport | None
-    _streamed: ClassMoments | None
 
     def __init__(
         self,
@@ -156,7 +164,7 @@ class NeuralCollapseScorer(DocLinked, RowScorer):
             moments = compute_moments(rows, labels, weight, self.classes_)
             inputs = make_inputs(self, moments, head)
             report = make_report(inputs, self.classes_, moments.sizes, self.split)
-        self._accept(moments.counts, moments.means, report)
+        self._accept(_Summary(moments.counts, moments.means), report)
         return self
 
     @unchanged_on_error
@@ -219,7 +227,7 @@ class NeuralCollapseScorer(DocLinked, RowScorer):
             loader,
             resolve_head(self.classifier),
             classes,
-            partial(streamed_scatter, self.scatter),
+            self.scatter,
         )
         inputs = make_inputs(self, moments, head, agreement)
         sizes = moments.counts.astype(int)
@@ -227,7 +235,7 @@ class NeuralCollapseScorer(DocLinked, RowScorer):
         # What scikit-learn checks other rows against.
         like = np.empty((1, moments.n_features))
         validate_data(self, like, reset=True, skip_check_array=True)
-        self._accept(moments.counts, moments.means, report, head=head)
+        self._accept(_Summary(moments.counts, moments.means), report, head)
         return self
 
     @unchanged_on_error
@@ -259,21 +267,21 @@ class NeuralCollapseScorer(DocLinked, RowScorer):
             from the first, or ``y`` holds a label that is not among them.
         """
         check_parameters(self, has_classifier=self.classifier is not None)
-        streamed = getattr(self, "_streamed", None)
-        anew = streamed is None
+        streamed = getattr(self, "_moments", None)
+        anew = not isinstance(streamed, ClassMoments)
         rows, labels, weight = self._check_rows(X, y, sample_weight, reset=anew)
         known = getattr(self, "classes_", None)
-        if streamed is None and classes is not None:
+        if anew and classes is not None:
             known = None
         self.classes_ = resolve_classes(classes, known)
         indices = class_indices(labels, self.classes_, weight)
         counted = rows if weight is None else rows[weight > 0]
         assert_all_finite(counted, input_name="X")
-        if streamed is None:
+        if not isinstance(streamed, ClassMoments):
             shape = len(self.classes_), rows.shape[1]
             scatter = streamed_scatter(self.scatter, *shape)
             streamed = ClassMoments(*shape, scatter=scatter)
-        self._accept(None, None, streamed=streamed)
+        self._accept(streamed)
         # The last step, which adds all rows or none.
         streamed.update(rows, indices, weight)
         return self
@@ -282,35 +290,23 @@ class NeuralCollapseScorer(DocLinked, RowScorer):
     def report_(self) -> CollapseReport:
         """The report; after `partial_fit` made when it is asked for."""
         check_is_fitted(self)
-        report = self._report
-        if report is None:
-            assert self._streamed is not None
-            inputs = make_inputs(self, self._streamed, resolve_head(self.classifier))
-            report = make_report(inputs, self.classes_, None, self.split)
-            self._report = report
-        return report
+        if self._report is None:
+            inputs = make_inputs(self, self._moments, resolve_head(self.classifier))
+            self._report = make_report(inputs, self.classes_, None, self.split)
+        return self._report
 
     @property
     def class_counts_(self) -> np.ndarray:
         """Sum of the sample weights of each class."""
-        counts = self._counts if self._streamed is None else self._streamed.counts
-        return np.asarray(counts)
+        return np.asarray(self._moments.counts)
 
     @property
     def centres_(self) -> np.ndarray:
         """Class means; NaN for classes without samples."""
-        means = self._means if self._streamed is None else self._streamed.means
-        return np.asarray(means)
+        return np.asarray(self._moments.means)
 
     def _accept(
-        self,
-        counts: np.ndarray | None,
-        means: np.ndarray | None,
-        report: CollapseReport | None = None,
-        *,
-        streamed: ClassMoments | None = None,
-        head: Any = None,
+        self, moments: Any, report: CollapseReport | None = None, head: Any = None
     ) -> None:
-        self._counts, self._means = counts, means
-        self._report, self._streamed = report, streamed
-        self._network_head = head
+        """Keep what is measured; `ClassMoments` go on with the next `partial_fit`."""
+        self._moments, self._report, self._network_head = moments, report, head

@@ -1,7 +1,8 @@
 """Networks: features that are measured as they are computed, and never held."""
 
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sized
 from itertools import chain
+from time import monotonic
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,13 +12,13 @@ from skcollapse._utils.arrays import resolve_classes, to_numpy
 from skcollapse.extract import Features, iter_features, last_linear
 from skcollapse.measures import batch_agreement
 from skcollapse.moments import ClassMoments
-from skcollapse.scorer._checks import check_head
-from skcollapse.scorer._head import Head, resolve_head
-from skcollapse.scorer._progress import progress
-from skcollapse.scorer._rows import class_indices
+from skcollapse.scorer._checks import streamed_scatter
+from skcollapse.scorer._rows import Head, check_head, class_indices, resolve_head
 
 # Within what a head must give the logits, by the largest of them: bfloat16 has 8 bits.
 _HEAD_TOLERANCE = 0.05
+# Seconds between two states of the progress line.
+_INTERVAL = 0.5
 
 
 class NetworkReader(NamedTuple):
@@ -43,22 +44,22 @@ class NetworkReader(NamedTuple):
             device=self.device,
             autocast=self.autocast,
         )
-        for batch in progress(computed, n_batches, what, self.name):
+        total = "" if n_batches is None else f" of {n_batches}"
+        line, done = f"\r[{self.name}] {what}:", 0
+        start = printed = monotonic()
+        for done, batch in enumerate(computed, start=1):
             if batch.labels is None:
                 raise ValueError(
                     "loader gives no labels, which say what class a row is of: it must "
                     "give (x, y) pairs, or dicts with labels."
                 )
             yield batch
-
-
-class NetworkMoments(NamedTuple):
-    """What the rows of a network say: moments, the head, labels, and the agreement."""
-
-    moments: ClassMoments
-    head: Head | None
-    classes: np.ndarray
-    agreement: np.ndarray | None
+            if self.name is not None and monotonic() - printed >= _INTERVAL:
+                printed = monotonic()
+                print(f"{line} {done}{total} batches", end="", flush=True)
+        if self.name is not None:
+            seconds = monotonic() - start
+            print(f"{line} {done}{total} batches, {seconds:.1f} s", flush=True)
 
 
 def network_moments(
@@ -66,13 +67,13 @@ def network_moments(
     loader: Iterable[Any],
     head: Head | None,
     classes: Any,
-    scatter: Callable[[int, int], Any],
-) -> NetworkMoments:
+    scatter: Any,
+) -> tuple[ClassMoments, Head | None, np.ndarray, np.ndarray | None]:
     """Gather moments of all batches; read again, if they come again, for NC4.
 
     A layer, a head and classes that are None are found: in the first batch, in the
-    layer, and as the row numbers of the head. `scatter` makes the parameter of
-    `ClassMoments` from the numbers of classes and features.
+    layer, and as the row numbers of the head. Returns moments, head, classes, and the
+    agreement of each class.
     """
     n_batches = len(loader) if isinstance(loader, Sized) else None
     batches = iter(loader)
@@ -88,16 +89,30 @@ def network_moments(
             classes = _classes_of(classes, head, layer)
             shape = len(classes), rows.features.shape[1]
             check_head(head, *shape)
-            moments = ClassMoments(*shape, scatter=scatter(*shape))
+            moments = ClassMoments(*shape, scatter=streamed_scatter(scatter, *shape))
         moments.update(rows.features, class_indices(to_numpy(rows.labels), classes))
-    _check_finite(moments, classes)
+    wrong = (moments.counts > 0) & ~np.isfinite(moments.means).all(axis=1)
+    if wrong.any():
+        raise ValueError(
+            f"Features of class {classes[wrong][0]} hold NaN or infinity: has the "
+            "training of module diverged?"
+        )
     agreement = None
     # An iterator is used up.
     comes_again = batches is not loader
     if head is not None and comes_again and (moments.counts > 0).sum() > 1:
-        again = reader.read(loader, n_batches, "agreement")
-        agreement = _agreement(again, moments, head, classes)
-    return NetworkMoments(moments, head, classes, agreement)
+        agrees = batch_agreement(moments, head.coef, head.intercept)
+        agreeing, seen = np.zeros((2, len(classes)))
+        for batch in reader.read(loader, n_batches, "agreement"):
+            labels = class_indices(to_numpy(batch.labels), classes)
+            features: Any = batch.features
+            indices = torch.from_numpy(labels.astype(np.int64)).to(features.device)
+            found = agrees(features, indices).cpu().numpy()
+            agreeing += np.bincount(labels, found, len(classes))
+            seen += np.bincount(labels, minlength=len(classes))
+        with np.errstate(invalid="ignore"):
+            agreement = agreeing / seen
+    return moments, head, classes, agreement
 
 
 def _head_of(layer: torch.nn.Module, rows: Any) -> Head | None:
@@ -124,28 +139,3 @@ def _classes_of(classes: Any, head: Head | None, layer: Any) -> np.ndarray:
             "count: all labels of loader."
         )
     return np.arange(len(head.coef))
-
-
-def _check_finite(moments: ClassMoments, classes: np.ndarray) -> None:
-    wrong = (moments.counts > 0) & ~np.isfinite(moments.means).all(axis=1)
-    if wrong.any():
-        raise ValueError(
-            f"Features of class {classes[wrong][0]} hold NaN or infinity: has the "
-            "training of module diverged?"
-        )
-
-
-def _agreement(
-    batches: Iterable[Any], moments: ClassMoments, head: Head, classes: np.ndarray
-) -> np.ndarray:
-    """Return the share of rows of each class decided for the nearest class mean."""
-    agrees = batch_agreement(moments, head.coef, head.intercept)
-    agreeing, seen = np.zeros((2, len(classes)))
-    for rows in batches:
-        labels = class_indices(to_numpy(rows.labels), classes)
-        indices = torch.from_numpy(labels.astype(np.int64)).to(rows.features.device)
-        found = agrees(rows.features, indices).cpu().numpy()
-        agreeing += np.bincount(labels, found, len(classes))
-        seen += np.bincount(labels, minlength=len(classes))
-    with np.errstate(invalid="ignore"):
-        return np.asarray(agreeing / seen)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skcollapse.measures import MEASURES, MeasureInputs
-from skcollapse.scorer._columns import class_columns
+from skcollapse.measures import MEASURES, MeasureInputs, class_nc1, seli_grams
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,12 +69,7 @@ class CollapseReport:
         return self.measures[name]
 
     def to_dict(self) -> dict[str, float]:
-        """Return the measures as a dict of floats.
-
-        Returns
-        -------
-        dict of str to float
-        """
+        """Return the measures as a dict of floats."""
         return dict(self.measures)
 
     def to_frame(self) -> pd.DataFrame:
@@ -129,23 +124,17 @@ class CollapseReport:
             text += f"; {self.n_singletons} with one sample, which have no spread"
         return text
 
-    def _rows(self) -> list[tuple[str, str, str, str, str]]:
-        """Return (section or "", title, name, value, value at collapse) as text."""
-        rows = []
+    def _rows(self) -> Iterator[tuple[str, str, str, str, str]]:
+        """Yield (section or "", title, name, value, value at collapse) as text."""
         for section, heading in _SECTIONS.items():
-            own = [name for name in self.measures if MEASURES[name].section == section]
-            for name in own:
-                value, at_collapse = self.measures[name], MEASURES[name].collapsed
-                rows.append(
-                    (
-                        heading if name == own[0] else "",
-                        MEASURES[name].title,
-                        name,
-                        "–" if np.isnan(value) else f"{value:.4g}",
-                        "" if at_collapse is None else f"{at_collapse:g}",
-                    )
-                )
-        return rows
+            for name, value in self.measures.items():
+                measure = MEASURES[name]
+                if measure.section == section:
+                    shown = "–" if np.isnan(value) else f"{value:.4g}"
+                    at_collapse = measure.collapsed
+                    ideal = "" if at_collapse is None else f"{at_collapse:g}"
+                    yield heading, measure.title, name, shown, ideal
+                    heading = ""
 
     def __repr__(self) -> str:
         lines = [self._caption()]
@@ -183,10 +172,47 @@ def make_report(
             for name, measure in MEASURES.items()
             if has_head or "classifier" not in measure.needs
         },
-        class_columns(inputs, classes, sizes),
+        _class_columns(inputs, classes, sizes),
         split,
         inputs.means,
         inputs.coef if has_head else None,
         inputs.ridge,
         None if sizes is None else int((sizes == 1).sum()),
     )
+
+
+def _class_columns(
+    inputs: MeasureInputs, labels: np.ndarray, sizes: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """Return columns with a row for each class that has samples."""
+    moments, present = inputs.moments, inputs.present
+    columns = {"class": np.asarray(labels)[present], "weight": inputs.counts}
+    if sizes is not None:
+        columns["samples"] = sizes[present]
+    columns["variance"] = moments.class_scatter_trace[present] / inputs.counts
+    if "class spread" in inputs.has:
+        columns["nc1"] = class_nc1(moments)[present]
+    classifier, means = seli_grams(inputs.counts, ridge=inputs.ridge)
+    # What is left on the diagonal when the mean of the vectors is taken off.
+    centred = np.diagonal(means) - 2 * means.mean(axis=0) + means.mean()
+    columns |= _lengths("norm", inputs.centred, centred)
+    if inputs.head is None:
+        return columns
+    columns |= _lengths("classifier_norm", inputs.coef, np.diagonal(classifier))
+    lengths = columns["norm"] * columns["classifier_norm"]
+    products = (inputs.coef * (inputs.means - inputs.means.mean(axis=0))).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        columns["nc3_cosine"] = 1 - products / lengths
+    if "rows" in inputs.has:
+        columns["nc4_ncc_agreement"] = inputs.agreement()[present]
+    return columns
+
+
+def _lengths(
+    name: str, vectors: np.ndarray, squares: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return lengths, and those that SELI predicts at the same mean square."""
+    lengths = np.linalg.norm(vectors, axis=1)
+    predicted = np.sqrt(np.maximum(squares, 0))
+    scale = np.linalg.norm(lengths) / np.linalg.norm(predicted)
+    return {name: lengths, f"seli_{name}": predicted * scale}

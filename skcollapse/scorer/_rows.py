@@ -1,13 +1,71 @@
-"""Rows and labels as they come, as moments, labels and class indices."""
+"""From rows, labels and a classifier as they come to moments, indices and a head."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import assert_all_finite
 
+from skcollapse._utils.numbers import as_float64
 from skcollapse.moments import RowMoments
-from skcollapse.scorer._head import Head
+
+
+class Head(NamedTuple):
+    """A linear classifier: (K, d) class vectors, (K,) biases, and labels if known."""
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    classes: np.ndarray | None
+
+
+def resolve_head(classifier: Any) -> Head | None:
+    """Return the head that a ``classifier`` parameter stands for, or None; or raise."""
+    if classifier is None:
+        return None
+    if hasattr(classifier, "fit") and not hasattr(classifier, "coef_"):
+        raise ValueError(
+            f"classifier={classifier!r} has no coef_: it must be a fitted linear "
+            "classifier. Cloning unfits an estimator; FrozenEstimator prevents that."
+        )
+    classes = getattr(classifier, "classes_", None)
+    if hasattr(classifier, "coef_"):
+        coef, intercept = classifier.coef_, classifier.intercept_
+    elif hasattr(classifier, "weight"):
+        coef, intercept = classifier.weight, classifier.bias
+    elif isinstance(classifier, tuple) and len(classifier) == 2:
+        coef, intercept = classifier
+    else:
+        coef, intercept = classifier, None
+    coef = np.atleast_2d(as_float64("classifier", coef))
+    if intercept is None:
+        intercept = np.zeros(len(coef))
+    # A linear classifier without a bias has the intercept 0.
+    intercept = as_float64("classifier", intercept)
+    if intercept.shape not in ((), (1,), (len(coef),)):
+        raise ValueError(
+            f"classifier must hold a bias for each of its {len(coef)} class vectors, "
+            f"got the shape {intercept.shape}."
+        )
+    intercept = np.broadcast_to(intercept, (len(coef),))
+    if coef.ndim != 2 or not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+        raise ValueError(
+            "classifier must hold finite class vectors in an array of shape "
+            f"(n_classes, n_features), got the shape {coef.shape}."
+        )
+    if len(coef) == 1:
+        # One score for two classes: half of it for the one, against the other.
+        coef, intercept = (np.concatenate([-a, a]) / 2 for a in (coef, intercept))
+    return Head(coef, intercept, classes)
+
+
+def check_head(head: Head | None, n_classes: int, n_features: int) -> None:
+    """Raise unless a head, if there is one, fits the features."""
+    shape = n_classes, n_features
+    if head is not None and head.coef.shape != shape:
+        raise ValueError(
+            f"classifier must hold class vectors of shape {shape}, a row for each "
+            f"class; got the shape {head.coef.shape}."
+        )
 
 
 def compute_moments(

@@ -8,13 +8,22 @@ from sklearn.metrics import pairwise_distances_argmin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skcollapse._utils.arrays import Rows, float_dtypes, reject_dataset, to_numpy
-from skcollapse._utils.sample_weight import check_sample_weight
-from skcollapse._utils.threads import limited_threads
+from skcollapse._utils.arrays import (
+    Rows,
+    float_dtypes,
+    reject_dataset,
+    to_numpy,
+)
+from skcollapse._utils.numbers import check_sample_weight
+from skcollapse._utils.parallel import limited_threads
 from skcollapse.measures import MEASURES
 from skcollapse.scorer._checks import check_parameters, make_inputs
-from skcollapse.scorer._head import resolve_head
-from skcollapse.scorer._rows import compute_moments, find_classes, transformed
+from skcollapse.scorer._rows import (
+    compute_moments,
+    find_classes,
+    resolve_head,
+    transformed,
+)
 
 
 class RowScorer(ClassifierMixin, BaseEstimator):

@@ -4,12 +4,10 @@ A new target is one file with a subclass of :class:`Target` and one line in `TAR
 """
 
 from skcollapse.targets._assignment import assign_code, class_similarity
-from skcollapse.targets._etf import SimplexETF, simplex_etf
-from skcollapse.targets._geometry import ClassGeometry
+from skcollapse.targets._etf import SimplexETF, nearest_etf, simplex_etf
 from skcollapse.targets._hyperspherical import HypersphericalCode, hyperspherical_code
-from skcollapse.targets._procrustes import nearest_etf
 from skcollapse.targets._seli import SELI, seli
-from skcollapse.targets._target import Target
+from skcollapse.targets._target import ClassGeometry, Target
 
 __all__ = [
     "TARGETS",

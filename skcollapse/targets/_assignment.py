@@ -5,8 +5,9 @@ from numpy.typing import ArrayLike
 from scipy.optimize import quadratic_assignment
 from sklearn.utils import check_random_state
 
+from skcollapse._utils.numbers import as_float64, check_finite_rows
 from skcollapse._utils.types import Seed
-from skcollapse.targets._frames import as_numbers, check_finite_rows, check_vectors
+from skcollapse.targets._frames import check_vectors
 
 # What the search for an assignment may spend: classes over all starts, and starts.
 _CLASSES = 2000
@@ -38,10 +39,6 @@ def class_similarity(means: ArrayLike) -> np.ndarray:
     ValueError
         If `means` is not a finite matrix of at least two rows.
 
-    See Also
-    --------
-    assign_code : Place similar classes close together.
-
     Examples
     --------
     >>> from skcollapse.targets import class_similarity
@@ -60,18 +57,6 @@ def class_similarity(means: ArrayLike) -> np.ndarray:
         centred, lengths, where=lengths > noise, out=np.zeros_like(centred)
     )
     return unit @ unit.T
-
-
-def _check_similarity(similarity: ArrayLike, code: np.ndarray) -> np.ndarray:
-    """Return the similarity of the classes of a code in float64, or raise."""
-    similarity = as_numbers("similarity", similarity)
-    if similarity.shape != (len(code), len(code)):
-        raise ValueError(
-            f"similarity must have the shape {(len(code), len(code))}, one row and "
-            f"column for each row of code, got {similarity.shape}."
-        )
-    check_finite_rows("similarity", similarity, "Use 0 where nothing is known.")
-    return similarity
 
 
 def _swap(gram: np.ndarray, similarity: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -137,11 +122,6 @@ def assign_code(
     ValueError
         If `code` or `similarity` is not finite or their shapes do not fit.
 
-    See Also
-    --------
-    hyperspherical_code : The code.
-    class_similarity : A similarity from class means.
-
     References
     ----------
     .. [1] Vogelstein et al., "Fast Approximate Quadratic Programming for Graph
@@ -161,12 +141,18 @@ def assign_code(
     array([0.866, 0.866])
     """
     vectors = check_vectors("code", code, "Use the rows of hyperspherical_code.")
-    similar = _check_similarity(similarity, vectors)
+    n_classes = len(vectors)
+    similar = as_float64("similarity", similarity)
+    if similar.shape != (n_classes, n_classes):
+        raise ValueError(
+            f"similarity must have the shape {(n_classes, n_classes)}, one row and "
+            f"column for each row of code, got {similar.shape}."
+        )
+    check_finite_rows("similarity", similar, "Use 0 where nothing is known.")
     similar = (similar + similar.T) / 2
     gram = vectors @ vectors.T
     np.fill_diagonal(similar, 0)
     np.fill_diagonal(gram, 0)
-    n_classes = len(vectors)
     orders = [np.arange(n_classes)]
     # Equal weights everywhere are a good start for most codes, and a saddle point for
     # those whose vectors look all alike. SciPy wants a generator.

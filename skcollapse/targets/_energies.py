@@ -20,10 +20,10 @@ _SMALLEST_LOG = -300.0
 _JITTER = 1e-12
 
 
-def _empty_diagonal(matrices: np.ndarray) -> np.ndarray:
-    """Set the diagonals to zero, in place."""
+def _set_diagonal(matrices: np.ndarray, value: float) -> np.ndarray:
+    """Set the diagonals, in place."""
     index = np.arange(matrices.shape[-1])
-    matrices[..., index, index] = 0
+    matrices[..., index, index] = value
     return matrices
 
 
@@ -38,22 +38,17 @@ class RieszEnergy:
     def __init__(self, s: float) -> None:
         self.s = s
 
-    def _squares(self, cosines: np.ndarray) -> np.ndarray:
-        """Squared distances; infinite ones on the diagonal are no pairs."""
+    def _pull(self, cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Value, twice the share of each pair in the powers, and squared distances."""
         squares = -2 * cosines
         squares += 2
         np.maximum(squares, _TINY, out=squares)
-        index = np.arange(squares.shape[-1])
-        squares[..., index, index] = np.inf
-        return squares
-
-    def _pull(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Value, and twice the share of each pair in the mean of the powers."""
+        # Infinite ones are no pairs.
+        _set_diagonal(squares, np.inf)
         n_pairs = squares.shape[-1] * (squares.shape[-1] - 1)
         closest = squares.min((-2, -1), keepdims=True)
         # Relative to the closest pair, so that no power exceeds one.
-        power = np.log(squares / closest)
-        _empty_diagonal(power)
+        power = _set_diagonal(np.log(squares / closest), 0)
         power *= -0.5
         if self.s == 0:
             value = power.sum((-2, -1), keepdims=True) / n_pairs
@@ -68,29 +63,24 @@ class RieszEnergy:
             power *= self.s
             # Too small to matter, but not so small that arithmetic slows down.
             np.maximum(power, _SMALLEST_LOG, out=power)
-            share = _empty_diagonal(np.exp(power))
+            share = _set_diagonal(np.exp(power), 0)
             mean = share.sum((-2, -1), keepdims=True) / n_pairs
             value = np.log(mean) / self.s
-        _empty_diagonal(share)
+        _set_diagonal(share, 0)
         share *= 2 / share.sum((-2, -1), keepdims=True)
         value -= 0.5 * np.log(closest)
-        return value[..., 0, 0], share
-
-    def value(self, cosines: np.ndarray) -> np.ndarray:
-        """Return the energy of each matrix of cosines."""
-        return self._pull(self._squares(cosines))[0]
+        return value[..., 0, 0], share, squares
 
     def value_and_slope(self, cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the energy and its derivative by the cosine of each pair."""
-        squares = self._squares(cosines)
-        value, share = self._pull(squares)
+        value, share, squares = self._pull(cosines)
         share /= squares
         return value, share
 
     def slope_change(self, cosines: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         """Return a function from a change of the cosines to that of the slopes."""
-        squares = self._squares(cosines)
-        slope = self._pull(squares)[1] / squares
+        _, share, squares = self._pull(cosines)
+        slope = share / squares
 
         def change(cosine_change: np.ndarray) -> np.ndarray:
             relative = cosine_change / squares
@@ -102,20 +92,14 @@ class RieszEnergy:
 
 
 class GaussianLogDeterminant:
-    r"""Minus the mean log-eigenvalue of the Gram matrix of a Gaussian kernel.
-
-    .. math:: -\tfrac1K \log\det G, \qquad
-              G_{ij} = \exp(-\varepsilon^2 \lVert x_i - x_j \rVert^2).
-    """
+    """Minus the mean log-eigenvalue of a Gaussian Gram matrix, of rate epsilon**2."""
 
     def __init__(self, epsilon: float) -> None:
         self.rate = 2 * epsilon**2
 
     def _solve(self, cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return kernel matrices, their inverses and the energies."""
-        kernel = np.exp(self.rate * (cosines - 1))
-        index = np.arange(cosines.shape[-1])
-        kernel[..., index, index] = 1 + _JITTER
+        kernel = _set_diagonal(np.exp(self.rate * (cosines - 1)), 1 + _JITTER)
         inverse = np.empty_like(kernel)
         value = np.empty(kernel.shape[:-2])
         for start in np.ndindex(value.shape):
@@ -125,28 +109,23 @@ class GaussianLogDeterminant:
             inverse[start] = np.tril(lower) + np.tril(lower, -1).T
         return kernel, inverse, value
 
-    def value(self, cosines: np.ndarray) -> np.ndarray:
-        """Return the energy of each matrix of cosines."""
-        return self._solve(cosines)[2]
-
     def value_and_slope(self, cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the energy and its derivative by the cosine of each pair."""
         kernel, inverse, value = self._solve(cosines)
         factor = -2 * self.rate / cosines.shape[-1]
-        return value, _empty_diagonal(factor * kernel * inverse)
+        return value, _set_diagonal(factor * kernel * inverse, 0)
 
     def slope_change(self, cosines: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         """Return a function from a change of the cosines to that of the slopes."""
         kernel, inverse, _ = self._solve(cosines)
         factor = -2 * self.rate / cosines.shape[-1]
-        kernel_slope = _empty_diagonal(self.rate * kernel)
+        kernel_slope = _set_diagonal(self.rate * kernel, 0)
 
         def change(cosine_change: np.ndarray) -> np.ndarray:
             kernel_change = kernel_slope * cosine_change
             inverse_change = -inverse @ kernel_change @ inverse
-            return _empty_diagonal(
-                factor * (kernel_change * inverse + kernel * inverse_change)
-            )
+            slope_change = kernel_change * inverse + kernel * inverse_change
+            return _set_diagonal(factor * slope_change, 0)
 
         return change
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import qr
 
 from skcollapse._utils.checks import check_integer
+from skcollapse._utils.numbers import as_float64, check_finite_rows
 
 
 def check_n_components(n_components: int | None, n_classes: int) -> int:
@@ -27,17 +28,9 @@ def check_n_components(n_components: int | None, n_classes: int) -> int:
     )
 
 
-def as_numbers(name: str, values: ArrayLike) -> np.ndarray:
-    """Return an array in float64, or raise if something in it is no number."""
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be an array of numbers: {error}.") from error
-
-
 def check_vectors(name: str, values: ArrayLike, advice: str) -> np.ndarray:
     """Return finite vectors of at least two classes in float64, or raise."""
-    vectors = as_numbers(name, values)
+    vectors = as_float64(name, values)
     if vectors.ndim != 2 or len(vectors) < 2:
         raise ValueError(
             f"{name} must hold one row for each of at least two classes, got an array "
@@ -45,15 +38,6 @@ def check_vectors(name: str, values: ArrayLike, advice: str) -> np.ndarray:
         )
     check_finite_rows(name, vectors, advice)
     return vectors
-
-
-def check_finite_rows(name: str, matrix: np.ndarray, advice: str) -> None:
-    """Raise if a row of a matrix holds NaN or infinity."""
-    finite = np.isfinite(matrix).all(axis=1)
-    if not finite.all():
-        raise ValueError(
-            f"{name} must be finite, but row {np.argmin(finite)} is not. {advice}"
-        )
 
 
 def _reflect(rows: np.ndarray) -> np.ndarray:
@@ -93,9 +77,5 @@ def haar_frame(n_rows: int, n_components: int, random_state: RandomState) -> np.
 def centred_frame(
     n_classes: int, n_components: int, random_state: RandomState
 ) -> np.ndarray:
-    """Draw F of shape (K, d) with F F^T = I - 11^T/K, Haar-uniformly.
-
-    Every target is a K x K matrix times such a frame, so equal seeds give targets
-    that are turned alike.
-    """
+    """Draw F of shape (K, d) with F F^T = I - 11^T/K, Haar-uniformly."""
     return from_coordinates(haar_frame(n_classes - 1, n_components, random_state))

@@ -5,17 +5,13 @@ from sklearn.utils import check_random_state
 
 from skcollapse._utils.checks import check_choice, check_integer, check_number, is_auto
 from skcollapse._utils.types import Counts, Seed
+from skcollapse.targets._codes import is_known_optimum, starts, symmetric_code
+from skcollapse.targets._descent import cosines_of, minimise, polish
 from skcollapse.targets._energies import Energy, GaussianLogDeterminant, RieszEnergy
 from skcollapse.targets._etf import simplex_etf
 from skcollapse.targets._frames import haar_frame
-from skcollapse.targets._geometry import ClassGeometry
-from skcollapse.targets._known_codes import is_known_optimum, symmetric_code
-from skcollapse.targets._lbfgs import minimise
 from skcollapse.targets._max_min import sharpen
-from skcollapse.targets._sphere import cosines_of
-from skcollapse.targets._starts import starts
-from skcollapse.targets._target import Target
-from skcollapse.targets._trust_region import polish
+from skcollapse.targets._target import ClassGeometry, Target
 
 # What "auto" spends: pairs of classes over all starts, and the number of starts.
 _AUTO_PAIRS = 400_000
@@ -62,14 +58,7 @@ def _least_energy(energy: Energy, codes: np.ndarray) -> np.ndarray:
     codes = _best_few(codes, values)
     max_products = int(_POLISH_PAIRS / n_classes**2 / len(codes))
     codes = np.stack([polish(energy, code, max_products) for code in codes])
-    return codes[energy.value(cosines_of(codes)).argmin()]
-
-
-def _largest_cosine(codes: np.ndarray) -> np.ndarray:
-    cosines = cosines_of(codes)
-    index = np.arange(codes.shape[-2])
-    cosines[..., index, index] = -1
-    return cosines.max((-2, -1))
+    return codes[energy.value_and_slope(cosines_of(codes))[0].argmin()]
 
 
 def _anneal(codes: np.ndarray, exponent: float) -> tuple[np.ndarray, np.ndarray]:
@@ -103,12 +92,9 @@ def _largest_separation(codes: np.ndarray) -> np.ndarray:
         codes = np.stack([polish(energy, code, max_products) for code in codes])
     if n_classes * (n_components - 1) <= _MAX_VARIABLES:
         codes = np.stack([sharpen(code) for code in codes])
-    return codes[_largest_cosine(codes).argmin()]
-
-
-def _gaussian_epsilon(n_classes: int, n_components: int) -> float:
-    """Return the rate of the kernel, of the order of the inverse spacing."""
-    return max(1.0, 1 / (4 * _spacing(n_classes, n_components)))
+    cosines = cosines_of(codes)
+    cosines[:, range(n_classes), range(n_classes)] = -1
+    return codes[cosines.max((-2, -1)).argmin()]
 
 
 def hyperspherical_code(
@@ -165,11 +151,6 @@ def hyperspherical_code(
         If `n_classes` is below 2; `n_components` or `n_init` is below 1;
         `n_components` is 1 for more than two classes; `criterion` is unknown; or `s` is
         negative or not finite.
-
-    See Also
-    --------
-    simplex_etf : The code when there are dimensions enough.
-    assign_code : Which class gets which vector.
 
     Notes
     -----
@@ -232,7 +213,8 @@ def hyperspherical_code(
     elif criterion == "mhe":
         code = _least_energy(RieszEnergy(s), codes)
     else:
-        epsilon = _gaussian_epsilon(n_classes, n_components)
+        # A rate of the order of the inverse spacing.
+        epsilon = max(1.0, 1 / (4 * _spacing(n_classes, n_components)))
         code = _least_energy(GaussianLogDeterminant(epsilon), codes)
     code = code @ turn
     return code / np.linalg.norm(code, axis=1, keepdims=True)

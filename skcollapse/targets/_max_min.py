@@ -4,7 +4,7 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import csr_matrix
 
-from skcollapse.targets._sphere import retract
+from skcollapse.targets._descent import retract
 
 _MAX_STEPS = 40
 # A linear program is solved to 1e-7 of the radius of its box: a gain below this share
@@ -14,11 +14,7 @@ _SMALLEST_RADIUS = 1e-9
 
 
 def _tangent_bases(points: np.ndarray) -> np.ndarray:
-    """Return orthonormal bases of the tangent spaces, of shape (K, d, d - 1).
-
-    The Householder reflection that takes the last axis to a point takes the others to a
-    basis of its tangent space.
-    """
+    """Return (K, d, d - 1) bases of the tangent spaces, by Householder reflections."""
     n_components = points.shape[1]
     sign = np.where(points[:, -1:] > 0, -1.0, 1.0)
     mirror = points.copy()

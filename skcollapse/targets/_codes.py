@@ -1,19 +1,11 @@
-"""Codes that are known to be the most uniform ones of their size and dimension.
+"""Codes: known to be the most uniform of their size, or to begin a search with.
 
 For Riesz energies (s >= 0, the logarithmic one included) and for the minimum distance,
 the regular polygons, simplices, cross-polytopes, the icosahedron, the 600-cell and the
-kissing configurations of E8 in 8, 7, 6 and 5 dimensions are optimal [1]_. For the
-minimum distance alone, so are sets of mutually orthogonal simplices (K <= 2d) [2]_, the
-24-cell [3]_ and the ten points in four dimensions that are next in the line of E8 [4]_.
-
-.. [1] Cohn and Kumar, "Universally optimal distribution of points on spheres", J. Amer.
-   Math. Soc. 20 (2007), Theorem 1.2 and Table 1. arXiv:math/0607446.
-.. [2] Rankin, "The closest packing of spherical caps in n dimensions", Proc. Glasgow
-   Math. Assoc. 2 (1955): more than d + 1 points are not all at obtuse angles.
-.. [3] de Laat, Leijenhorst and de Muinck Keizer, "Optimality and uniqueness of the D4
-   root system", 2024. arXiv:2404.18794.
-.. [4] Bachoc and Vallentin, "Optimality and uniqueness of the (4, 10, 1/6) spherical
-   code", J. Combin. Theory Ser. A 116 (2009). arXiv:0708.3947.
+kissing configurations of E8 in 8, 7, 6 and 5 dimensions are optimal (Cohn and Kumar,
+2007, arXiv:math/0607446, theorem 1.2). For the minimum distance alone, so are sets of
+mutually orthogonal simplices (K <= 2d; Rankin, 1955), the 24-cell (arXiv:2404.18794)
+and the ten points in four dimensions that are next in the line of E8 (arXiv:0708.3947).
 """
 
 from collections.abc import Callable
@@ -21,10 +13,13 @@ from functools import partial
 from itertools import permutations, product
 
 import numpy as np
+from numpy.random import RandomState
 from scipy.linalg import block_diag, svd
 
 from skcollapse.targets._frames import from_coordinates
 
+# Symmetric codes are stationary: turned off course a little, they leave a saddle point.
+_NUDGE = 1e-3
 _GOLDEN = (1 + np.sqrt(5)) / 2
 _SIGNS = list(product([-1, 1], repeat=2))
 
@@ -41,11 +36,7 @@ def _simplex(n_classes: int) -> np.ndarray:
 
 
 def _orthogonal_simplices(n_classes: int, n_components: int) -> np.ndarray:
-    """Return K <= 2d unit vectors with no positive cosine, d + 2 <= K.
-
-    They are simplices in K - d mutually orthogonal subspaces of dimensions as equal as
-    can be. One of them for each axis is the cross-polytope.
-    """
+    """Return d + 2 <= K <= 2d vectors: simplices in K - d orthogonal subspaces."""
     sizes = [
         len(part) for part in np.array_split(range(n_classes), n_classes - n_components)
     ]
@@ -138,3 +129,53 @@ def is_known_optimum(n_classes: int, n_components: int, criterion: str) -> bool:
         "mhs": universal or n_classes < 2 * n_components or size in _FARTHEST,
         "mgd": False,
     }[criterion]
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+def _random_codes(
+    n_starts: int, n_classes: int, n_components: int, random_state: RandomState
+) -> np.ndarray:
+    """Draw codes of independent points, uniform on the sphere."""
+    return _unit(random_state.standard_normal((n_starts, n_classes, n_components)))
+
+
+def _spiral(n_classes: int) -> np.ndarray:
+    """Return the Fibonacci lattice, a spiral of equal steps in height on the sphere."""
+    index = np.arange(n_classes)
+    height = 1 - (2 * index + 1) / n_classes
+    angle = np.pi * (3 - np.sqrt(5)) * index
+    radius = np.sqrt(1 - height**2)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1)
+
+
+def _cross_polytope_and_more(
+    n_classes: int, n_components: int, random_state: RandomState
+) -> np.ndarray:
+    """Return both ends of each axis, and after them the farthest of random points."""
+    code = np.empty((n_classes, n_components))
+    n_axes = min(n_classes, 2 * n_components)
+    code[:n_axes] = np.vstack([np.eye(n_components), -np.eye(n_components)])[:n_axes]
+    pool = _random_codes(1, 4 * n_classes, n_components, random_state)[0]
+    nearest = (pool @ code[:n_axes].T).max(axis=1)
+    for row in range(n_axes, n_classes):
+        code[row] = pool[nearest.argmin()]
+        np.maximum(nearest, pool @ code[row], out=nearest)
+    return code
+
+
+def starts(
+    n_starts: int, n_classes: int, n_components: int, random_state: RandomState
+) -> np.ndarray:
+    """Return (n_starts, n_classes, n_components) codes, the structured ones first."""
+    codes = _random_codes(n_starts, n_classes, n_components, random_state)
+    structured = [symmetric_code(n_classes, n_components)]
+    if n_components == 3:
+        structured.append(_spiral(n_classes))
+    structured.append(_cross_polytope_and_more(n_classes, n_components, random_state))
+    known = [code for code in structured if code is not None][:n_starts]
+    noise = _random_codes(len(known), n_classes, n_components, random_state)
+    codes[: len(known)] = _unit(np.stack(known) + _NUDGE * noise)
+    return codes

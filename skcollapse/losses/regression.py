@@ -1,4 +1,4 @@
-"""Dot regression: the inner product with one's own class vector, and nothing else."""
+"""Regression of features, or their inner products, on their own class vectors."""
 
 import math
 from dataclasses import dataclass
@@ -6,9 +6,43 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from skcollapse._utils.checks import check_choice, check_number
-from skcollapse.losses._base import MaybeTensor
-from skcollapse.losses._numerics import safe_norms, unit_rows
-from skcollapse.losses._weighting import WeightedLoss
+from skcollapse.losses._base import MaybeTensor, WeightedLoss, safe_norms, unit_rows
+
+
+@dataclass(frozen=True)
+class SquaredError(WeightedLoss):
+    r"""Half the squared distance of a feature to its class vector.
+
+    .. math:: \frac{1}{2} \|h - m_y\|^2
+
+    Convex in the features; for a linear projector this is least squares onto the class
+    vectors of the target, which has a closed form.
+
+    See Han, Papyan and Donoho, "Neural collapse under MSE loss", ICLR 2022,
+    arXiv:2106.02073.
+
+    Parameters
+    ----------
+    weighting : {"sample", "class"}, default="sample"
+        Mean over the samples, or over the class means of the classes present in the
+        batch: sample weights then count within a class only, so class weights cancel.
+
+    Examples
+    --------
+    >>> import torch
+    >>> features, y = torch.tensor([[1.0, 2.0], [0.0, 1.0]]), torch.tensor([0, 1])
+    >>> SquaredError()(features, y, torch.eye(2))
+    tensor(1.)
+    """
+
+    vectors = "means"
+    convex = True
+
+    def per_sample(
+        self, features: Tensor, y: Tensor, class_vectors: Tensor, log_prior: MaybeTensor
+    ) -> Tensor:
+        """Return the (n,) halved squared distances."""
+        return (features - class_vectors[y]).square().sum(dim=1) / 2
 
 
 @dataclass(frozen=True)
@@ -23,6 +57,8 @@ class DotRegression(WeightedLoss):
     Features and class vectors are scaled to these lengths first, so class vectors of
     unequal norms, such as those of SELI, lend their directions only. There is no push
     away from the other classes: the geometry of the target already separates them.
+
+    The loss L_DR of Yang et al., NeurIPS 2022, arXiv:2203.09081, "the paper" below.
 
     Parameters
     ----------
@@ -42,22 +78,12 @@ class DotRegression(WeightedLoss):
     The loss is ½ √(E_W E_H) (cos(w_y, h) − 1)², and √E_W times that with
     ``denominator="code"``: the energies set the size of the gradient, not the optimum.
 
-    References
-    ----------
-    .. [1] Yang et al., "Inducing neural collapse in imbalanced learning: do we really
-       need a learnable classifier at the end of deep neural network?", NeurIPS 2022,
-       the loss L_DR, arXiv:2203.09081.
-
     Examples
     --------
     >>> import torch
     >>> features, y = torch.tensor([[2.0, 0.0], [3.0, 4.0]]), torch.tensor([0, 0])
     >>> DotRegression()(features, y, torch.eye(2))
     tensor(0.0400)
-    >>> more = torch.tensor([[0.0, 0.0]])  # cosine 0 with the second class
-    >>> features, y = torch.cat([features, more]), torch.tensor([0, 0, 1])
-    >>> DotRegression(weighting="class")(features, y, torch.eye(2))
-    tensor(0.2700)
     """
 
     denominator: str = "paper"
