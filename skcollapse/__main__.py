@@ -99,6 +99,12 @@ def _parser() -> argparse.ArgumentParser:
         "--plot", metavar="IMAGE", help="also draw the report into a .png, .pdf or .svg"
     )
     score.add_argument("--json", action="store_true", help="print the report as JSON")
+    score.add_argument(
+        "--no-verify",
+        action="store_true",
+        help="do not compare the checksums of arrays that are mapped from a .npz, for "
+        "which each is read once more",
+    )
     return parser
 
 
@@ -106,13 +112,13 @@ def _score(options: argparse.Namespace) -> str:
     """Return what the command prints."""
     if options.bias is not None and options.weights is None:
         raise ValueError("--bias belongs to a classifier: give --weights as well.")
-    features = _array(options.file, options.features or _default_key(options.file), 2)
-    labels = _array(options.file, options.labels, 1)
+    features = _array(options, options.features or _default_key(options.file), 2)
+    labels = _array(options, options.labels, 1)
     classifier: Any = None
     if options.weights is not None:
-        classifier = _array(options.file, options.weights, 2)
+        classifier = _array(options, options.weights, 2)
         if options.bias is not None:
-            classifier = classifier, _array(options.file, options.bias, 1)
+            classifier = classifier, _array(options, options.bias, 1)
     if len(features) != len(labels):
         raise ValueError(
             f"{options.file}: has {len(features)} rows of features and {len(labels)} "
@@ -131,13 +137,14 @@ def _default_key(path: str) -> str | None:
     return None if Path(path).suffix.lower() == ".npy" else "X"
 
 
-def _array(path: str, key: str | None, ndim: int) -> "np.ndarray":
+def _array(options: argparse.Namespace, key: str | None, ndim: int) -> "np.ndarray":
     """Read an array of a file, or of one of its own."""
     from skcollapse._utils.array_files import READERS, read_array
 
+    path = options.file
     if key is not None and Path(key).suffix.lower() in READERS:
         path, key = key, None
-    return read_array(path, key, ndim=ndim)
+    return read_array(path, key, ndim=ndim, verify=not options.no_verify)
 
 
 def _draw(report: Any, path: str) -> None:

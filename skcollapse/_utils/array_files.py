@@ -5,10 +5,8 @@ mapped into memory where they lie in the file as they are, so that more than fit
 memory can be read.
 """
 
-import struct
-import tokenize
+import math
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -25,13 +23,11 @@ _NPY_HEADERS = {
     (2, 0): npy.read_array_header_2_0,
 }
 
-# What damaged, encrypted or foreign files bring about.
-_DAMAGE: tuple[type[Exception], ...] = (OSError, ValueError, TypeError, KeyError)
-_DAMAGE += (EOFError, SyntaxError, MemoryError, RuntimeError, struct.error)
-_DAMAGE += (tokenize.TokenError, zipfile.BadZipFile, zlib.error)
+# Compressed arrays that would take more than this, and more than this many times their
+# size in the file, are not made by compressing features.
+_MOST_BYTES, _MOST_RATIO = 2**30, 100
 
-
-Reader = Callable[[Path, str | None, bool], np.ndarray]
+Reader = Callable[[Path, str | None, bool, bool], np.ndarray]
 
 
 class ArrayFileError(ValueError):
@@ -44,16 +40,22 @@ def read_array(
     *,
     ndim: int | None = None,
     mmap: bool = True,
+    verify: bool = True,
 ) -> np.ndarray:
     """Read an array of booleans, numbers or strings, or raise ArrayFileError.
 
     The key may be left out if the file holds one array alone. Where the format allows,
-    and the file is not compressed, the array is mapped into memory, read-only. bfloat16
-    comes in float32.
+    and the file is not compressed, the array is mapped into memory, read-only; with
+    ``verify`` its checksum, where the format has one, is computed first, which reads it
+    once. bfloat16 comes in float32.
     """
     path = Path(path)
     with _one_line_errors(path):
-        array = _reader(path)(path, key, mmap)
+        read = _reader(path)
+        # Of a pipe one would wait for the other end, and a device has none.
+        if path.exists() and not path.is_file():
+            raise OSError("it is no regular file")
+        array = read(path, key, mmap, verify)
         if array.dtype.kind not in _KINDS:
             raise ArrayFileError(f"holds no plain numbers but {array.dtype}")
         if ndim is not None and array.ndim != ndim:
@@ -75,7 +77,8 @@ def _one_line_errors(path: Path) -> Iterator[None]:
         raise ArrayFileError(f"{path}: there is no such file") from error
     except ArrayFileError as error:
         raise ArrayFileError(f"{path}: {error}") from error
-    except _DAMAGE as error:
+    # Whatever damaged, encrypted or foreign files bring about.
+    except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ArrayFileError(f"{path}: cannot be read ({reason})") from error
 
@@ -102,23 +105,37 @@ def _choose(key: str | None, keys: Iterable[str]) -> str:
     return key
 
 
-def _read_npy(path: Path, key: str | None, mmap: bool) -> np.ndarray:
+def _read_npy(path: Path, key: str | None, mmap: bool, verify: bool) -> np.ndarray:
     if key is not None:
         raise ArrayFileError(f"holds one array without a name, so none named {key!r}")
     with path.open("rb") as stream:
-        return _read_stream(stream, path, 0 if mmap else None)
+        size = path.stat().st_size
+        return _read_stream(stream, size, (path, 0) if mmap else None)
 
 
-def _read_npz(path: Path, key: str | None, mmap: bool) -> np.ndarray:
+def _read_npz(path: Path, key: str | None, mmap: bool, verify: bool) -> np.ndarray:
     with zipfile.ZipFile(path) as archive:
         members = {
             info.filename.removesuffix(".npy"): info for info in archive.filelist
         }
         member = members[_choose(key, members)]
+        size, packed = member.file_size, member.compress_size
         stored = member.compress_type == zipfile.ZIP_STORED
+        if stored and size != packed:
+            raise ArrayFileError("cannot be read (its directory contradicts itself)")
+        if size > max(_MOST_BYTES, _MOST_RATIO * packed):
+            raise ArrayFileError(
+                f"holds {size} bytes in {packed}; an array that is really so even can "
+                "be saved without compression"
+            )
+        place = (path, _data_offset(path, member)) if mmap and stored else None
+        if place and verify:
+            with archive.open(member) as stream:
+                # At the end the checksum is compared.
+                while stream.read(2**20):
+                    pass
         with archive.open(member) as stream:
-            start = _data_offset(path, member) if mmap and stored else None
-            return _read_stream(stream, path, start)
+            return _read_stream(stream, size, place, exact=True)
 
 
 def _data_offset(path: Path, member: zipfile.ZipInfo) -> int:
@@ -131,23 +148,41 @@ def _data_offset(path: Path, member: zipfile.ZipInfo) -> int:
     return member.header_offset + 30 + name + extra
 
 
-def _read_stream(stream: IO[bytes], path: Path, start: int | None) -> np.ndarray:
-    """Read an array in .npy format, or map it if it starts somewhere in the file."""
+def _read_stream(
+    stream: IO[bytes], size: int, place: tuple[Path, int] | None, *, exact: bool = False
+) -> np.ndarray:
+    """Read an array in .npy format, or map it if it starts at a place in a file.
+
+    ``size`` are the bytes that there are, which the header and the array must take
+    ``exact`` or at most.
+    """
     version = npy.read_magic(stream)
     if version not in _NPY_HEADERS:
         raise ArrayFileError(f"holds no plain numbers (.npy version {version})")
     shape, fortran_order, dtype = _NPY_HEADERS[version](stream)
     if dtype.hasobject:
         raise ArrayFileError("holds Python objects, which are never loaded")
+    # Python integers do not overflow.
+    end = stream.tell() + math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or not dtype.itemsize:
+        raise ArrayFileError(f"cannot be read (the shape {shape} of {dtype})")
+    if end > size or (exact and end != size):
+        raise ArrayFileError(
+            f"cannot be read (an array of shape {shape} and {dtype} takes {end} bytes, "
+            f"but {size} are there)"
+        )
     # An empty array cannot be mapped.
-    if start is not None and shape and 0 not in shape:
+    if place is not None and shape and 0 not in shape:
+        path, start = place
         order: Literal["C", "F"] = "F" if fortran_order else "C"
         return np.memmap(path, dtype, "r", start + stream.tell(), shape, order)
     stream.seek(0)
     return npy.read_array(stream, allow_pickle=False)
 
 
-def _read_safetensors(path: Path, key: str | None, mmap: bool) -> np.ndarray:
+def _read_safetensors(
+    path: Path, key: str | None, mmap: bool, verify: bool
+) -> np.ndarray:
     import torch
 
     try:

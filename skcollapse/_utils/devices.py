@@ -1,9 +1,10 @@
 """Which device computes, and for whom."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import parent_process
 from pathlib import Path
 
@@ -59,4 +60,24 @@ def _lock_file(device: torch.device) -> Path:
     family = starter.pid if starter else os.getpid()
     # Indices may stand for other devices in another process.
     name = torch.cuda.get_device_properties(device).uuid
-    return Path(tempfile.gettempdir()) / f"skcollapse-{family}-{name}.lock"
+    return _private_folder() / f"{family}-{name}.lock"
+
+
+def _private_folder() -> Path:
+    """Return a folder that no other user can write to, or raise PermissionError.
+
+    Workers must find it too. In the shared folder for temporary files, somebody could
+    have put another under its name.
+    """
+    if not hasattr(os, "getuid"):
+        return Path(tempfile.gettempdir())  # Windows has one for each user.
+    folder = Path(tempfile.gettempdir()) / f"skcollapse-{os.getuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
+    if not private or found.st_uid != os.getuid():
+        raise PermissionError(
+            f"{folder} is no folder for you alone: remove it, or set TMPDIR."
+        )
+    return folder

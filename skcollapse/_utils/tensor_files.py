@@ -9,14 +9,22 @@ import hashlib
 import json
 import os
 import warnings
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from filelock import FileLock, Timeout
 
 # The only two entries of the header.
 _META, _DIGEST = "meta", "sha256"
+# Bytes of the header: what it says is many times larger in memory.
+_MOST_HEADER = 2**23
+
+
+# What reading damaged or foreign files brings about.
+_DAMAGE = (OSError, ValueError, TypeError, RuntimeError, OverflowError)
 
 
 class Checkpoint(NamedTuple):
@@ -65,16 +73,24 @@ def write_checkpoint(
         for name, tensor in tensors.items()
     }
     data = torch_files.save(tensors, {_META: text, _DIGEST: _digest(tensors, text)})
+    if _header_size(data) > _MOST_HEADER:
+        raise ValueError(f"There are too many tensors for one file: {len(tensors)}.")
     written = _beside(path, ".tmp")
-    with written.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    # A damaged file must not take the place of a whole one.
-    with contextlib.suppress(FileNotFoundError, DamagedCheckpoint):
-        _read(path)
-        os.replace(path, _beside(path, ".previous"))
-    os.replace(written, path)
+    # Of a writer that was killed, or a link of somebody else.
+    written.unlink(missing_ok=True)
+    try:
+        with written.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # A damaged file must not take the place of a whole one.
+        with contextlib.suppress(FileNotFoundError, DamagedCheckpoint):
+            read_file(path)
+            os.replace(path, _beside(path, ".previous"))
+        os.replace(written, path)
+    except BaseException:
+        written.unlink(missing_ok=True)
+        raise
     _sync_folder(path.parent)
 
 
@@ -88,7 +104,7 @@ def read_checkpoint(path: str | PathLike[str]) -> Checkpoint | None:
     problems = []
     for file in (path, previous):
         try:
-            checkpoint = _read(file)
+            checkpoint = read_file(file)
         except FileNotFoundError:
             problems.append(f"{file} is not there")
         except DamagedCheckpoint as error:
@@ -102,6 +118,65 @@ def read_checkpoint(path: str | PathLike[str]) -> Checkpoint | None:
     return None
 
 
+def read_file(path: str | PathLike[str]) -> Checkpoint:
+    """Return the checkpoint of one file; raise DamagedCheckpoint if it is not whole."""
+    safetensors, path = _safetensors(), Path(path)
+    if not path.exists():
+        raise FileNotFoundError(path)
+    try:
+        # Of a pipe one would wait for the other end.
+        if not path.is_file():
+            raise ValueError("it is no regular file")
+        with path.open("rb") as opened:
+            if _header_size(opened.read(8)) > _MOST_HEADER:
+                raise ValueError("its header is too long")
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            # Copies: the file may be replaced while they are in use.
+            names = file.keys()
+            tensors = {name: file.get_tensor(name).clone() for name in names}
+        text, digest = header[_META], header[_DIGEST]
+        if _digest(tensors, text) != digest:
+            raise ValueError("its digest is that of other data")
+        return Checkpoint(tensors, json.loads(text))
+    except KeyError as error:
+        raise DamagedCheckpoint(f"its header has no {error}") from error
+    except (*_DAMAGE, safetensors.SafetensorError) as error:
+        raise DamagedCheckpoint(str(error).partition("\n")[0]) from error
+
+
+@contextlib.contextmanager
+def exclusive(path: str | PathLike[str]) -> Iterator[None]:
+    """Keep a checkpoint to oneself, or raise ValueError if it cannot be written.
+
+    The lock is a file with ``.lock`` added, which stays; the operating system frees it
+    when its holder dies.
+    """
+    path = Path(path)
+    lock = FileLock(_beside(path, ".lock"))
+    try:
+        if not path.parent.is_dir():
+            raise OSError("there is no such folder")
+        for file in (path, _beside(path, ".previous"), _beside(path, ".tmp")):
+            if file.is_dir():
+                raise OSError(f"{file.name} is a folder")
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise ValueError(
+            f"checkpoint={str(path)!r} is in use by another fit. Wait for it, or "
+            "choose another path."
+        ) from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(
+            f"checkpoint={str(path)!r} cannot be written: {reason}."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _safetensors() -> Any:
     try:
         import safetensors.torch
@@ -110,6 +185,10 @@ def _safetensors() -> Any:
             "Checkpoints need the package safetensors: pip install safetensors"
         ) from error
     return safetensors
+
+
+def _header_size(data: bytes) -> int:
+    return int.from_bytes(data[:8], "little")
 
 
 def _beside(path: Path, suffix: str) -> Path:
@@ -129,27 +208,6 @@ def _digest(tensors: dict[str, torch.Tensor], text: str) -> str:
         # NumPy has no bfloat16, but bytes of it.
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _read(path: Path) -> Checkpoint:
-    """Return the checkpoint of a file, or raise."""
-    safetensors = _safetensors()
-    if not path.is_file():
-        raise FileNotFoundError(path)
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            # Copies: the file may be replaced while they are in use.
-            names = file.keys()
-            tensors = {name: file.get_tensor(name).clone() for name in names}
-        text, digest = header[_META], header[_DIGEST]
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise DamagedCheckpoint(str(error).partition("\n")[0]) from error
-    except KeyError as error:
-        raise DamagedCheckpoint(f"its header has no {error}") from error
-    if _digest(tensors, text) != digest:
-        raise DamagedCheckpoint("its digest is that of other data")
-    return Checkpoint(tensors, json.loads(text))
 
 
 def _sync_folder(folder: Path) -> None:

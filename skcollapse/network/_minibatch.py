@@ -1,10 +1,12 @@
 """Training on mini-batches."""
 
 import math
+from contextlib import nullcontext
 from copy import deepcopy
 
 import torch
 
+from skcollapse._utils.tensor_files import exclusive
 from skcollapse.fitting import FitContext, Iteration
 from skcollapse.network._early_stopping import HeldOut, TrainingLoss
 from skcollapse.network._epochs import Epochs, Problems
@@ -51,6 +53,7 @@ def train_minibatch(
     rate = trainer.learning_rate_init
     remedy = f"; lower learning_rate_init of the trainer, which is {rate}."
     with (
+        nullcontext() if checkpoints is None else exclusive(checkpoints.path),
         all_or_nothing(module),
         isolated_randomness(dropout_seed, problems.training.y.device),
         deterministic_algorithms(trainer.deterministic),

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skcollapse._utils.checks import check_integer
 from skcollapse._utils.tensor_files import (
     Checkpoint,
     read_checkpoint,
@@ -63,6 +64,7 @@ class Run(NamedTuple):
     def restore(self, checkpoint: Checkpoint) -> bool:
         """Go back to where a checkpoint was left; return whether that run was over."""
         epochs, values, meta = self.epochs, checkpoint.tensors, checkpoint.meta
+        self._check(values, meta)
         write(epochs.module, _of(_MODULE, values))
         self.watch.restore(meta["watch"], _of(_BEST, values))
         optimizer: dict[int, dict[str, Tensor]] = {}
@@ -83,6 +85,36 @@ class Run(NamedTuple):
         epochs.skip(len(self.loss_curve))
         return meta["done"]
 
+    def _check(self, values: dict[str, Tensor], meta: dict[str, Any]) -> None:
+        """Raise ValueError unless all is there, in the shapes that it will take."""
+        own, like = self.state()
+        parameters = {
+            str(position): parameter
+            for position, parameter in enumerate(
+                p
+                for group in self.epochs.optimizer.param_groups
+                for p in group["params"]
+            )
+        }
+        # A new optimiser has no state yet.
+        for name, value in _of(_OPTIMIZER, values).items():
+            position, _, kind = name.partition(".")
+            shape = parameters[position].shape
+            if value.ndim or kind != "step":
+                own[_OPTIMIZER + name] = value.new_empty(shape)
+            else:
+                own[_OPTIMIZER + name] = value
+        if {n: v.shape for n, v in own.items()} != {
+            n: v.shape for n, v in values.items()
+        }:
+            raise ValueError("its tensors are not those of this fit")
+        curve = meta["loss_curve"]
+        numbers = all(type(loss) is float for loss in curve)
+        of_watch = meta["watch"].keys() == like["watch"].keys()
+        if not (of_watch and numbers and type(meta["done"]) is bool):
+            raise ValueError("its numbers are not those of this fit")
+        check_integer("n_parts", meta["n_parts"], 1)
+
 
 @dataclass(frozen=True)
 class Checkpoints:
@@ -93,11 +125,17 @@ class Checkpoints:
     fingerprint: dict[str, str]
 
     def resume(self, run: Run) -> bool:
-        """Go on from a checkpoint if there is one; return whether all is done."""
+        """Go on from a checkpoint if there is one; return whether all is done.
+
+        Others may have written the file: what cannot be gone on from is a ValueError.
+        """
         found = read_checkpoint(self.path)
         if found is None:
             return False
-        before = found.meta.get("fingerprint", {})
+        try:
+            before = dict(found.meta["fingerprint"])
+        except (TypeError, ValueError, KeyError) as error:
+            raise ValueError(self._foreign("it has no fingerprint")) from error
         names = {**before, **self.fingerprint}
         other = [n for n in names if before.get(n) != self.fingerprint.get(n)]
         if other:
@@ -106,7 +144,15 @@ class Checkpoints:
                 f"{', '.join(other)}. Choose another path to begin anew, or remove the "
                 "file and the one with .previous added."
             )
-        return run.restore(found)
+        try:
+            return run.restore(found)
+        except (ArithmeticError, AttributeError, LookupError) as error:
+            raise ValueError(self._foreign(repr(error))) from error
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(self._foreign(str(error).partition("\n")[0])) from error
+
+    def _foreign(self, reason: str) -> str:
+        return f"checkpoint={str(self.path)!r} holds no such fit: {reason}."
 
     def write(self, run: Run, *, done: bool) -> None:
         """Leave the state of a run, if it is time or the run is over."""
