@@ -1,5 +1,6 @@
 """Weights in a file that anybody may have written: what is read is checked."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -20,7 +21,7 @@ _LABELS = (
     *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
 )
 _LAST_CODE_POINT = 0x10FFFF
-_CHECKS = {
+_CHECKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "finite": np.isfinite,
     "positive and finite": lambda array: (array > 0) & np.isfinite(array),
     # Constant features have an infinite scale.
