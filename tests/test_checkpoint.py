@@ -15,7 +15,12 @@ import torch
 pytest.importorskip("safetensors", reason="needs safetensors")
 
 from skcollapse._utils import tensor_files as module
-from skcollapse._utils.tensor_files import read_checkpoint, write_checkpoint
+from skcollapse._utils.tensor_files import (
+    exclusive,
+    read_checkpoint,
+    read_file,
+    write_checkpoint,
+)
 
 DTYPES = [
     torch.float64,
@@ -292,6 +297,69 @@ def test_killed_while_writing(path):
     assert killer.returncode == 0, killer.stderr
 
 
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+def test_a_failure_leaves_no_file_behind(path, monkeypatch, failing):
+    write(path, 1)
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.os, failing, full)
+    with pytest.raises(OSError, match="No space left"):
+        write(path, 2)
+    monkeypatch.undo()
+    assert os.listdir(path.parent) == [path.name]
+    assert_epoch(read_checkpoint(path), 1)
+
+
+def test_what_a_killed_writer_left_is_replaced(path):
+    other = path.with_name("other")
+    other.write_bytes(b"of others")
+    path.with_name(f"{path.name}.tmp").symlink_to(other)
+    write(path, 1)
+    assert_epoch(read_checkpoint(path), 1)
+    assert other.read_bytes() == b"of others"
+    assert not path.is_symlink()
+
+
+# --- one process at a time -----------------------------------------------------------
+
+HOLDER = """
+import os, sys, time
+from skcollapse._utils.tensor_files import exclusive
+with exclusive(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_others_are_refused_until_the_holder_is_gone(path):
+    in_use = pytest.raises(
+        ValueError, match=r"checkpoint='.*' is in use by another fit"
+    )
+    with exclusive(path), in_use, exclusive(path):
+        pass
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)],
+        env={**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2])},
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout.readline() == b"held\n"
+    with in_use, exclusive(path):
+        pass
+    holder.kill()
+    holder.communicate()
+    with exclusive(path):
+        write(path, 1)
+    assert_epoch(read_checkpoint(path), 1)
+
+
+def test_a_lock_is_free_after_an_error(path):
+    for _ in range(2):
+        with pytest.raises(KeyError), exclusive(path):
+            raise KeyError
+
+
 # --- what is refused ----------------------------------------------------------------
 
 
@@ -306,6 +374,21 @@ def test_meta_beyond_json_is_refused(path, meta):
 def test_a_folder_that_is_not_there(path):
     with pytest.raises(FileNotFoundError):
         write(path.parent / "no" / "file.safetensors", 1)
+
+
+def test_a_header_that_no_reader_takes_is_not_written(path, monkeypatch):
+    write(path, 1)
+    monkeypatch.setattr(module, "_MOST_HEADER", 1000)
+    with pytest.raises(ValueError, match="too many tensors for one file: 50"):
+        write_checkpoint(path, {str(k): torch.ones(1) for k in range(50)}, {})
+    assert_epoch(read_checkpoint(path), 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_is_not_waited_for(path):
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match="no regular file"):
+        read_file(path)
 
 
 def test_without_the_package(path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,6 +130,38 @@ def test_only_workers_of_the_same_process_wait_for_each_other():
         joblib.delayed(lock_file)() for _ in "ab"
     )
     assert there == [here, here]
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs owners of files")
+def test_no_other_user_can_reach_the_locks(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    cuda = torch.device("cuda")
+    with pretended_gpu(), devices.exclusive_device(cuda):
+        (folder,) = tmp_path.iterdir()
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert folder.stat().st_uid == os.getuid()
+        (lock,) = folder.iterdir()
+        assert str(os.getpid()) in lock.name
+
+    def assert_refused():
+        refused = pytest.raises(PermissionError, match="for you alone")
+        with pretended_gpu(), refused, devices.exclusive_device(cuda):
+            pass
+
+    folder.chmod(0o777)
+    assert_refused()
+    folder.chmod(0o700)
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    assert_refused()
+    folder.unlink()
+    folder.touch()
+    assert_refused()
+    folder.unlink()
+    with mock.patch.object(os, "getuid", return_value=os.getuid() + 1):
+        elsewhere = tmp_path / f"skcollapse-{os.getuid()}"
+        elsewhere.mkdir(mode=0o700)
+        assert_refused()
 
 
 def test_a_thread_does_not_wait_for_itself():

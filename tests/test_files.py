@@ -1,8 +1,11 @@
 """Arrays in files, good and bad."""
 
+import os
 import pickle
+import resource
 import sys
 import zipfile
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from skcollapse._utils import array_files
 from skcollapse._utils.array_files import ArrayFileError, read_array
 
 ARRAYS = {
@@ -176,6 +180,151 @@ def test_damaged_files_give_one_line_or_an_array(folder, suffix, mmap, length, c
     except ArrayFileError as error:  # and nothing else
         message = str(error)
     assert "\n" not in message
+
+
+# --- files that say what is not so --------------------------------------------------
+
+
+def npy(shape, descr="<f8", data=b""):
+    """Return a .npy file that says something of its data."""
+    header = str({"descr": descr, "fortran_order": False, "shape": shape})
+    header = header.ljust(117).encode() + b"\n"
+    return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + data
+
+
+def zip_of(path, method=zipfile.ZIP_STORED, **members):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+
+
+SHAPES = {
+    "too long": (44, 2),
+    "negative": (-1, 2),
+    "both negative": (-10, -8),
+    "overflow": (2**62, 4),
+    "to what is there": (2**61 + 10, 8),
+    "beyond any": (10**30, 10**30),
+    "empty and beyond": (0, 2**62, 2**62),
+}
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_shapes_that_the_file_does_not_have(tmp_path, suffix, shape, mmap):
+    path = tmp_path / f"a{suffix}"
+    data = np.arange(80.0).tobytes()
+    if suffix == ".npy":
+        path.write_bytes(npy(shape, data=data))
+    else:
+        # What follows is not X.
+        zip_of(path, X=npy(shape, data=data), y=npy((80,), data=data))
+    with pytest.raises(ArrayFileError, match=r"cannot be read") as info:
+        read_array(path, None if suffix == ".npy" else "X", mmap=mmap, verify=False)
+    assert "\n" not in str(info.value)
+
+
+@pytest.mark.parametrize("descr", ["<U0", "|S0", "|V0", "<U2000000000", "<U536870911"])
+@pytest.mark.parametrize("shape", [(10**12,), (1,)])
+def test_strings_without_length_or_end(tmp_path, descr, shape):
+    (tmp_path / "a.npy").write_bytes(npy(shape, descr, b"abcd" * 8))
+    for mmap in (True, False):
+        with pytest.raises(ArrayFileError):
+            read_array(tmp_path / "a.npy", mmap=mmap)
+
+
+def test_a_member_has_the_length_of_its_header(tmp_path):
+    zip_of(tmp_path / "a.npz", X=npy((3,), data=b"\0" * 32))
+    for mmap in (True, False):
+        with pytest.raises(ArrayFileError, match="takes 152 bytes, but 160 are there"):
+            read_array(tmp_path / "a.npz", mmap=mmap)
+
+
+@pytest.mark.parametrize("field", ["file_size", "compress_size"])
+def test_a_directory_that_contradicts_itself(tmp_path, field):
+    path = tmp_path / "a.npz"
+    zip_of(path, X=npy((10,), data=bytes(80)), y=npy((10,), data=bytes(80)))
+    content = bytearray(path.read_bytes())
+    # The directory at the end says both sizes of each member.
+    entry = content.index(b"PK\1\2") + (24 if field == "file_size" else 20)
+    content[entry : entry + 4] = (300).to_bytes(4, "little")
+    path.write_bytes(content)
+    for verify in (True, False):
+        with pytest.raises(ArrayFileError, match="its directory contradicts itself"):
+            read_array(path, "X", verify=verify)
+
+
+def test_mapped_members_are_verified(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, X=np.arange(1e6).reshape(-1, 10), y=np.arange(5))
+    content = bytearray(path.read_bytes())
+    content[4_000_000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ArrayFileError, match=r"cannot be read \(Bad CRC-32"):
+        read_array(path, "X")
+    with pytest.raises(ArrayFileError, match=r"cannot be read \(Bad CRC-32"):
+        read_array(path, "X", mmap=False)
+    changed = read_array(path, "X", verify=False)
+    assert isinstance(changed, np.memmap)
+    assert (changed != np.arange(1e6).reshape(-1, 10)).sum() == 1
+    assert_array_equal(read_array(path, "y"), np.arange(5))
+
+
+def test_links_pipes_and_devices(tmp_path):
+    np.save(tmp_path / "real.npy", ARRAYS["matrix"])
+    link = tmp_path / "link.npy"
+    link.symlink_to("real.npy")
+    assert_array_equal(read_array(link), ARRAYS["matrix"])
+    for suffix in (".npy", ".npz", ".safetensors"):
+        paths = [tmp_path / f"{name}{suffix}" for name in ("zero", "pipe", "loop")]
+        paths[0].symlink_to("/dev/zero")
+        os.mkfifo(paths[1])
+        paths[2].symlink_to(paths[2])
+        for path in paths:
+            with pytest.raises(ArrayFileError) as info:
+                read_array(path)
+            assert "\n" not in str(info.value)
+    (tmp_path / "lost.npy").symlink_to("nowhere")
+    with pytest.raises(ArrayFileError, match="there is no such file"):
+        read_array(tmp_path / "lost.npy")
+
+
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_compressed_bombs(tmp_path, monkeypatch, method):
+    path = tmp_path / "a.npz"
+    zip_of(path, method, X=npy((4_000_000,), data=bytes(32_000_000)))
+    assert path.stat().st_size < 50_000
+    assert read_array(path).shape == (4_000_000,)
+    monkeypatch.setattr(array_files, "_MOST_BYTES", 2**24)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ArrayFileError, match="holds 32000128 bytes in") as info:
+        read_array(path)
+    assert "\n" not in str(info.value)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**13
+    # What the directory does not admit is not unpacked.
+    content = bytearray(path.read_bytes())
+    entry = content.index(b"PK\1\2") + 24
+    content[entry : entry + 4] = (208).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(ArrayFileError, match="cannot be read"):
+        read_array(path)
+
+
+def test_damage_of_compressed_members(tmp_path):
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        path = tmp_path / f"{method}.npz"
+        data = np.random.default_rng(0).normal(size=50).tobytes()
+        zip_of(path, method, X=npy((50,), data=data))
+        content = path.read_bytes()
+        for place in range(0, len(content), 7):
+            changed = bytearray(content)
+            changed[place] ^= 255
+            path.write_bytes(changed)
+            with suppress(ArrayFileError):  # and nothing else
+                assert read_array(path).tobytes() == data
 
 
 def test_safetensors(tmp_path):

@@ -111,6 +111,10 @@ def test_plot(folder, capsys):
         (["nan.npz"], "Input X contains NaN"),
         (["all.npz", "--ridge", "-1"], "ridge must be a finite number"),
         (["one.npz"], "at least two classes"),
+        (["flipped.npz"], "flipped.npz: cannot be read (Bad CRC-32"),
+        (["negative.npy", "--labels", "y.npy"], "the shape (-1, 4)"),
+        (["huge.npy", "--labels", "y.npy"], "huge.npy: cannot be read (an array of"),
+        (["zero.npy", "--labels", "y.npy"], "zero.npy: cannot be read (it is no reg"),
     ],
 )
 def test_bad_files(folder, iris, capsys, arguments, message):
@@ -122,12 +126,32 @@ def test_bad_files(folder, iris, capsys, arguments, message):
     np.save("pickled.npy", _Trap(), allow_pickle=True)
     (folder / "damaged.npz").write_bytes((folder / "all.npz").read_bytes()[:3000])
     (folder / "all.txt").write_text("1 2 3")
+    content = bytearray((folder / "all.npz").read_bytes())
+    content[2000] ^= 1
+    (folder / "flipped.npz").write_bytes(content)
+    content = (folder / "X.npy").read_bytes()
+    for name, shape in (("negative", b"( -1, 4)"), ("huge", b"(9999,4)")):
+        changed = content.replace(b"(150, 4)", shape)
+        (folder / f"{name}.npy").write_bytes(changed)
+    (folder / "zero.npy").symlink_to("/dev/zero")
     assert main(["score", *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     (line,) = captured.err.splitlines()
     assert line.startswith("skcollapse: error: ")
     assert message in line
+
+
+def test_checksums_can_be_left_out(folder, capsys):
+    assert main(["score", "all.npz", "--json"]) == 0
+    expected = capsys.readouterr().out
+    assert main(["score", "all.npz", "--json", "--no-verify"]) == 0
+    assert capsys.readouterr().out == expected
+    content = bytearray((folder / "all.npz").read_bytes())
+    content[2000] ^= 1
+    (folder / "all.npz").write_bytes(content)
+    assert main(["score", "all.npz", "--json"]) == 2
+    assert main(["score", "all.npz", "--json", "--no-verify"]) == 0
 
 
 class _Trap:

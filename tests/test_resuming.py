@@ -23,6 +23,8 @@ from skcollapse.training import RandomCropFlip, Trainer
 
 pytest.importorskip("safetensors")
 
+from skcollapse._utils.tensor_files import read_checkpoint, write_checkpoint
+
 EPOCHS = 5
 
 
@@ -212,6 +214,91 @@ def test_other_rows_are_another_fit(tmp_path):
     ):
         with pytest.raises(ValueError, match=f"left by a fit with other {message}"):
             model.fit(*other)
+
+
+# --- paths and files that will not do -------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "previous", "file", "readonly"])
+def test_paths_that_cannot_be_written_are_named_before_the_first_epoch(kind, tmp_path):
+    path = tmp_path / "run.safetensors"
+    match kind:
+        case "missing":
+            path = tmp_path / "no" / "run.safetensors"
+        case "folder":
+            path.mkdir()
+        case "previous":
+            (tmp_path / "run.safetensors.previous").mkdir()
+        case "file":
+            (tmp_path / "file").touch()
+            path = tmp_path / "file" / "run.safetensors"
+        case "readonly":
+            # A lock of somebody else: permissions do not stop everybody.
+            (tmp_path / "run.safetensors.lock").mkdir()
+    model = clone(FITS["perceptron"]).set_params(trainer__checkpoint=path)
+    with (
+        contextlib.redirect_stdout(Lines()) as lines,
+        pytest.raises(ValueError, match=r"checkpoint='.*run.safetensors' cannot be wr"),
+    ):
+        model.set_params(verbose=True).fit(*rows("perceptron"))
+    assert lines.iterations == []
+
+
+def test_a_second_fit_on_the_same_path_is_refused(tmp_path):
+    path = tmp_path / "run.safetensors"
+    model = clone(FITS["perceptron"]).set_params(trainer__checkpoint=path)
+    other = clone(model)
+
+    class Meanwhile(Lines):
+        def write(self, text):
+            super().write(text)
+            if len(self.iterations) == 2:
+                with pytest.raises(ValueError, match="in use by another fit"):
+                    other.fit(*rows("perceptron"))
+
+    with contextlib.redirect_stdout(Meanwhile()):
+        model.set_params(verbose=True).fit(*rows("perceptron"))
+    assert_same_fit(other.fit(*rows("perceptron")), model, rows("perceptron")[0])
+
+
+JUNK = [None, True, -1, "x", [], {}, [None], {"a": 1}]
+
+
+def changes(tensors, meta):
+    """Yield checkpoints that are changed in one place."""
+    for name, tensor in tensors.items():
+        yield {k: v for k, v in tensors.items() if k != name}, meta
+        for changed in (tensor[None], tensor.reshape(-1)[:0], tensor.new_ones(7)):
+            yield {**tensors, name: changed}, meta
+    for name in meta:
+        yield tensors, {k: v for k, v in meta.items() if k != name}
+        for value in JUNK:
+            if value != meta[name] and not (name == "done" and value is True):
+                yield tensors, {**meta, name: value}
+    for name in ("tol", "exhausted", "__class__"):
+        yield tensors, {**meta, "watch": {**meta["watch"], name: "x"}}
+    yield tensors, {**meta, "watch": {**meta["watch"], "n_idle": "x"}}
+    yield tensors, {**meta, "watch": {**meta["watch"], "scores": ["x"]}}
+    yield {**tensors, "optimizer.99.step": torch.ones(())}, meta
+    yield {**tensors, "optimizer.x": torch.ones(())}, meta
+    yield {**tensors, "stranger": torch.ones(())}, meta
+
+
+def test_forged_checkpoints_are_refused_and_named(tmp_path):
+    path, forged = tmp_path / "run.safetensors", tmp_path / "forged.safetensors"
+    model, data = clone(FITS["perceptron"]), rows("perceptron")
+    model.set_params(trainer__ema_decay=0.9, trainer__early_stopping=True)
+    interrupt(model.set_params(trainer__checkpoint=path), data, 3)
+    model.set_params(trainer__checkpoint=forged, verbose=False)
+    refused = 0
+    for tensors, meta in changes(*read_checkpoint(path)):
+        for file in tmp_path.glob("forged*"):
+            file.unlink()
+        write_checkpoint(forged, tensors, meta)
+        with pytest.raises(ValueError, match=r"checkpoint='.*forged.safetensors'"):
+            model.fit(*data)
+        refused += 1
+    assert refused > 100
 
 
 SCRIPT = """

@@ -34,6 +34,13 @@ MANY_PARAMETERS = {
     "fit_network": "what extract_features takes, by keyword",
     "record_network": "what extract_features takes, by keyword",
 }
+# What may run code that is in a file. Calls are known by the names they go by here.
+UNSAFE_MODULES = {"pickle", "dill", "cloudpickle", "marshal", "shelve", "yaml"}
+UNSAFE_CALLS = {
+    *("eval", "exec", "compile", "__import__", "os.system", "tempfile.mktemp"),
+    *("torch.load", "torch.jit.load", "joblib.load", "np.load", "numpy.load"),
+    *("pd.read_pickle", "pandas.read_pickle"),
+}
 # Rooms whose public functions and classes are annotated.
 ANNOTATED = ["targets", "losses", "metrics", "datasets", "classifiers"]
 
@@ -102,6 +109,60 @@ def test_files_are_short():
         str(path): length for path, length in lengths.items() if length > MOST_LINES
     }
     assert not long
+
+
+def dotted(node):
+    """Return the dotted name that an expression is, or what of it is one."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def unsafe(tree):
+    """Yield what in a file may run code that is in another one."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            module = getattr(node, "module", None)
+            names = [f"{module}.{a.name}" if module else a.name for a in node.names]
+            for name in names:
+                if name.partition(".")[0] in UNSAFE_MODULES or name in UNSAFE_CALLS:
+                    yield name
+        elif isinstance(node, ast.Call):
+            name = dotted(node.func)
+            if name in UNSAFE_CALLS:
+                yield name
+            for keyword in node.keywords:
+                value = getattr(keyword.value, "value", True)
+                if keyword.arg == "allow_pickle" and value is not False:
+                    yield "allow_pickle"
+
+
+def test_nothing_runs_what_a_file_says():
+    wrong = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in FILES
+        for name in unsafe(TREES[path])
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pickle",
+        "import pickle as p",
+        "from pickle import loads",
+        "from torch import load",
+        "from joblib import load as read",
+        "eval('1')",
+        "torch.load(path)",
+        "np.load(path)",
+        "npy.read_array(stream, allow_pickle=True)",
+        "npy.read_array(stream, allow_pickle=flag)",
+    ],
+)
+def test_what_runs_code_is_found(code):
+    assert list(unsafe(ast.parse(code)))
 
 
 def test_rooms_are_small():

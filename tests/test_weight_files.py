@@ -175,8 +175,8 @@ def test_no_parameter_or_method_is_set(files, tmp_path):
         for place in ("data", "fitted", None):
 
             def change(tensors, meta, name=name, place=place):
-                (meta if place is None else meta.setdefault(place, {}))[name] = (
-                    str(tmp_path)
+                (meta if place is None else meta.setdefault(place, {}))[name] = str(
+                    tmp_path
                 )
 
             forge(path, evil, change)
@@ -331,8 +331,9 @@ def change_bytes(data, rng, path):
 
 def change_header(data, rng, path):
     """Change bytes where they say most."""
+    size = int.from_bytes(data[:8], "little") + 8
     for _ in range(rng.integers(1, 4)):
-        data[rng.integers(int.from_bytes(data[:8], "little") + 8)] = rng.integers(256)
+        data[rng.integers(size)] = rng.integers(256)
 
 
 def truncate(data, rng, path):
@@ -351,7 +352,9 @@ def change_json(data, rng, path):
         case 1:
             header[name]["shape"] = [int(2.0 ** rng.uniform(0, 62)) for _ in range(2)]
         case 2:
-            header[name]["dtype"] = str(rng.choice(["F64", "I64", "BOOL", "BF16", "U8"]))
+            header[name]["dtype"] = str(
+                rng.choice(["F64", "I64", "BOOL", "BF16", "U8"])
+            )
         case 3:
             header[name]["data_offsets"] = [0, int(rng.integers(2**40))]
         case 4:

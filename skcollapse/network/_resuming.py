@@ -88,32 +88,31 @@ class Run(NamedTuple):
     def _check(self, values: dict[str, Tensor], meta: dict[str, Any]) -> None:
         """Raise ValueError unless all is there, in the shapes that it will take."""
         own, like = self.state()
-        parameters = {
-            str(position): parameter
-            for position, parameter in enumerate(
-                p
-                for group in self.epochs.optimizer.param_groups
-                for p in group["params"]
-            )
-        }
-        # A new optimiser has no state yet.
+        groups = self.epochs.optimizer.param_groups
+        parameters = dict(enumerate(p for group in groups for p in group["params"]))
+        # A new optimiser has no state yet; all parameters have the same kinds of it.
+        kinds: dict[int, set[str]] = {}
         for name, value in _of(_OPTIMIZER, values).items():
             position, _, kind = name.partition(".")
-            shape = parameters[position].shape
-            if value.ndim or kind != "step":
-                own[_OPTIMIZER + name] = value.new_empty(shape)
-            else:
-                own[_OPTIMIZER + name] = value
-        if {n: v.shape for n, v in own.items()} != {
-            n: v.shape for n, v in values.items()
-        }:
+            kinds.setdefault(int(position), set()).add(kind)
+            of_step = kind == "step" and not value.ndim
+            own[_OPTIMIZER + name] = value if of_step else parameters[int(position)]
+        alike = all(kind == min(kinds.values(), key=len) for kind in kinds.values())
+        shapes, others = ({n: v.shape for n, v in x.items()} for x in (own, values))
+        if not alike or shapes != others:
             raise ValueError("its tensors are not those of this fit")
-        curve = meta["loss_curve"]
-        numbers = all(type(loss) is float for loss in curve)
-        of_watch = meta["watch"].keys() == like["watch"].keys()
-        if not (of_watch and numbers and type(meta["done"]) is bool):
+        expected, found = (
+            [_types(m["watch"]), _types(m["scaler"])] for m in (like, meta)
+        )
+        curve = [*meta["loss_curve"], *meta["watch"].get("scores", [])]
+        numbers = meta["loss_curve"] and all(type(number) is float for number in curve)
+        if expected != found or not numbers or type(meta["done"]) is not bool:
             raise ValueError("its numbers are not those of this fit")
         check_integer("n_parts", meta["n_parts"], 1)
+
+
+def _types(state):
+    return {name: type(value) for name, value in state.items()}
 
 
 @dataclass(frozen=True)
