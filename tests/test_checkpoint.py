@@ -354,6 +354,22 @@ def test_others_are_refused_until_the_holder_is_gone(path):
     assert_epoch(read_checkpoint(path), 1)
 
 
+def test_file_systems_without_locks(path, monkeypatch):
+    def acquire(*args, **kwargs):
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(module.FileLock, "acquire", acquire)
+    with exclusive(path), exclusive(path):
+        write(path, 1)
+    assert_epoch(read_checkpoint(path), 1)
+
+
+def test_a_path_that_is_none():
+    refused = pytest.raises(ValueError, match=r"checkpoint='a.*b' cannot be written")
+    with refused, exclusive("a\0b"):
+        pass
+
+
 def test_a_lock_is_free_after_an_error(path):
     for _ in range(2):
         with pytest.raises(KeyError), exclusive(path):
