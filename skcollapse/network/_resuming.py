@@ -104,7 +104,7 @@ class Run(NamedTuple):
         expected, found = (
             [_types(m["watch"]), _types(m["scaler"])] for m in (like, meta)
         )
-        curve = [*meta["loss_curve"], *meta["watch"].get("scores", [])]
+        curve = [*meta["loss_curve"], *(meta["watch"].get("scores") or [])]
         numbers = meta["loss_curve"] and all(type(number) is float for number in curve)
         if expected != found or not numbers or type(meta["done"]) is not bool:
             raise ValueError("its numbers are not those of this fit")
