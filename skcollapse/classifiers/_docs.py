@@ -19,12 +19,14 @@ assignment : {"auto", "identity"}, default="auto"
     Which class gets which vector of a hyperspherical code, where these are not all at
     the same distance: "auto" puts classes with similar means close together, by
     :func:`~skcollapse.targets.assign_code`; "identity" leaves it to chance.
-solver : {"auto", "lbfgs_path", "lbfgs", "closed_form", "adamw", "sgd"} or solver, \
-default="auto"
+solver : {"auto", "lbfgs_path", "lbfgs", "prototypes", "closed_form", "discriminant", \
+"adamw", "sgd"} or solver, default="auto"
     Algorithm. For affine maps: "lbfgs_path", iterates of L-BFGS that are stopped early;
     "lbfgs", the minimum of the loss with an L2 penalty; "closed_form", ridge regression
     onto the class means of the target with all classes weighing the same, whatever the
-    loss. "auto" lets paths and closed forms compete, or is "lbfgs" if `alpha` is a
+    loss; for class vectors of a simplex also "prototypes", softmax regression that is
+    shrunk towards the scores of class means instead of zero, worth a try for many
+    classes of few rows, and "discriminant", shrunk linear discriminant analysis. "auto" lets paths and closed forms compete, or is "lbfgs" if `alpha` is a
     number. For perceptrons, modules, trained extractors and trained proxies: "adamw" or
     "sgd" on mini-batches, and without the latter two "lbfgs" on all rows at once;
     "auto" is "adamw". An object is one of the classes of affine solvers.

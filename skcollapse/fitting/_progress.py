@@ -100,7 +100,7 @@ class Progress:
             self._end(self._steps.pop(), None)
         self._end(self._context, attributes)
 
-    def part(self, name: str, max_parts: int = 0):
+    def part(self, name: str, max_parts: int | None = 0):
         """Return the task of a part, a context manager, with at most so many parts."""
         context = self._context.subcontext(task_name=name, max_subtasks=max_parts)
         return Progress(context, self._data, self._publish, self._log).task()

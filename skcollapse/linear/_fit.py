@@ -44,16 +44,22 @@ def fit(data: TrainingData, spec: LinearSpec, context: FitContext) -> Fitted:
     if many and not main.leaves_one_out:
         # Fits to all rows are dear: the closed form says which features are worth it.
         spec = replace(spec, features=(_most_promising(data, spec, context),))
+    if not main.accepts(loss, spec.target):
+        raise ValueError(
+            f"solver={main.name!r} cannot minimise loss={loss!r} onto this target, see "
+            "its documentation. Choose solver='auto'."
+        )
     strengths = spec.strengths(many)
     n_trials = len(spec.features) * sum(map(len, strengths.values()))
+    adapts = main.is_adaptive and spec.alpha is None
     # A path is always searched: for where to stop.
-    searches = n_trials > 1 or main.is_path
+    searches = n_trials > 1 or main.is_path or adapts
     held_out = _hold_out(data, spec, context, searches)
     temperature, results = 1.0, None
     if len(held_out):
         # Directions do not average, and with many rows chance has little to say.
         average = not (loss.unit_features or many)
-        with context.progress.part("search", n_trials) as progress:
+        with context.progress.part("search", None if adapts else n_trials) as progress:
             selection = select(
                 held_out, spec.features, strengths, average=average, progress=progress
             )

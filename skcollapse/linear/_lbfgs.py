@@ -15,6 +15,7 @@ def lbfgs(
     max_iter: int,
     tol: float,
     progress: Progress,
+    enough: Callable[[float, np.ndarray], bool] | None = None,
 ) -> tuple[list[np.ndarray], list[float], bool]:
     """Minimise a smooth function and return the path that leads to its minimum.
 
@@ -30,6 +31,8 @@ def lbfgs(
     progress : Progress
         Is told of the iterates. Their outcome is a list of the iterate, and the values
         up to it.
+    enough : callable or None
+        From the value and the gradient of an iterate to whether to stop there.
 
     Returns
     -------
@@ -43,21 +46,22 @@ def lbfgs(
     progress.begin("iteration")
     first = objective(start)
     length = np.linalg.norm(first[1])
-    iterates, values, evaluated = [], [], [first[0]]
+    iterates, values, evaluated = [], [], [first]
 
     # L-BFGS-B's first step has the length 1. In units of the first gradient that is
     # the step to the minimum, where the curvature is the identity.
     def in_units(step):
         progress.begin("iteration")
         value, gradient = objective(start + length * step) if step.any() else first
-        evaluated[0] = value
+        evaluated[0] = value, gradient
         return value / length**2, gradient / length
 
     def accept(step):
         # The point that was evaluated last is the one that is accepted.
         iterates.append(start + length * step)
-        values.append(evaluated[0])
-        if progress.end(Iteration(len(values), values[-1], None, outcome)):
+        values.append(evaluated[0][0])
+        ends = enough is not None and enough(*evaluated[0])
+        if progress.end(Iteration(len(values), values[-1], None, outcome)) or ends:
             raise Stopped
 
     def outcome():

@@ -53,6 +53,8 @@ class Loss:
         Only the direction of a feature counts, so prediction normalises features too.
     convex : bool
         Convex in the features: a quasi-Newton method reaches the one optimum.
+    is_softmax : bool
+        Cross-entropy of the inner products with the class vectors.
     needs_prior : bool
         ``log_prior`` must be given.
     contrasts_samples : bool
@@ -78,6 +80,7 @@ class Loss:
     vectors: str = "classifier"
     unit_features: bool = False
     convex: bool = False
+    is_softmax: bool = False
     needs_prior: bool = False
     contrasts_samples: bool = False
 

@@ -78,6 +78,11 @@ class CrossEntropy(_SoftmaxLoss):
         check_number("logit_adjustment", self.logit_adjustment)
 
     @property
+    def is_softmax(self) -> bool:  # type: ignore[override]
+        """Whether the logits are the scores themselves."""
+        return self.scale is None
+
+    @property
     def needs_prior(self) -> bool:  # type: ignore[override]
         """Whether the logits are adjusted."""
         return self.logit_adjustment != 0

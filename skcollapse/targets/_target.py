@@ -34,6 +34,17 @@ class ClassGeometry(NamedTuple):
     classifier: np.ndarray
     means: np.ndarray
 
+    @property
+    def is_simplex(self) -> bool:
+        """Whether W Wᵀ is a multiple of the centring matrix, as a few vectors tell."""
+        vectors = self.classifier
+        probe = np.random.default_rng(0).standard_normal((len(vectors), 4))
+        probe -= probe.mean(axis=0)
+        factor = np.square(vectors).sum() / max(len(vectors) - 1, 1)
+        gap = vectors @ (vectors.T @ probe) - factor * probe
+        offset = vectors.sum(axis=0) / factor**0.5
+        return bool(np.abs(gap).max() < 1e-8 * factor and np.abs(offset).max() < 1e-8)
+
     def scores(self, h: np.ndarray) -> np.ndarray:
         """Return the (n, n_classes) scores of (n, n_components) features."""
         return h @ self.classifier.T

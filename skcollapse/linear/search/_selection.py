@@ -15,8 +15,6 @@ from skcollapse.linear.solvers import LinearSolver, Strength
 _KEPT_LOGITS = 2**25
 # Logits whose temperatures are fitted at once, as numbers: it takes several copies.
 _AT_ONCE = 2**20
-# Weaker and weaker regularisation is not tried once the loss has risen by this factor.
-_HOPELESS = 1.1
 
 
 @dataclass(frozen=True)
@@ -121,11 +119,12 @@ def _try_all(pool, held_out, features, strengths, progress):
     progress.begin("trial")
     logits_at = held_out.logits_of(features)
     for solver, alphas in strengths.items():
-        lowest = np.inf
-        for strength in alphas:
+        losses: dict[Strength, float] = {}
+        while (strength := solver.propose(losses, alphas)) is not None:
             progress.begin("trial")
             logits = logits_at(solver, strength)
             loss = pool.add(features, solver, strength, logits)
+            losses[strength] = loss
             tried = (
                 f"projector {features.projector.name}, "
                 f"feature scaling {features.scaling}, "
@@ -133,7 +132,4 @@ def _try_all(pool, held_out, features, strengths, progress):
             )
             if progress.end(Trial(tried, loss)):
                 return True
-            if loss > _HOPELESS * lowest:
-                break
-            lowest = min(lowest, loss)
     return False

@@ -10,8 +10,11 @@ from torch import Tensor
 from skcollapse.fitting import NullProgress, Problem, Progress
 from skcollapse.linear._closed_form import balanced_moments
 from skcollapse.losses import Loss
+from skcollapse.targets import ClassGeometry
 
 NO_PROGRESS = NullProgress()
+# Weaker regularisation is not tried once the held-out loss has risen by this factor.
+_HOPELESS = 1.1
 
 
 class AffineMap(NamedTuple):
@@ -36,11 +39,13 @@ class Strength(NamedTuple):
     """How strongly a solution is regularised, and how the class prior is taken off it.
 
     A loss that adjusts for the prior does so in "training", or is trained without it
-    and the prior is taken off the scores "afterwards".
+    and the prior is taken off the scores "afterwards". A pull is how far a penalty
+    draws the map towards that of class prototypes, in place of zero.
     """
 
     alpha: float
     prior_adjustment: str = "training"
+    pull: float = 0.0
 
 
 class LinearSolver(BaseEstimator):
@@ -63,6 +68,8 @@ class LinearSolver(BaseEstimator):
         It reports iterations.
     is_path : bool
         It returns a map for each iteration, among which held-out rows choose.
+    is_adaptive : bool
+        What it proposes to try next depends on how the strengths before have done.
     leaves_one_out : bool
         It has a ``leave_one_out`` that is exact.
     from_moments : bool
@@ -75,8 +82,30 @@ class LinearSolver(BaseEstimator):
     loss: ClassVar[Loss | None] = None
     iterates: ClassVar[bool] = False
     is_path: ClassVar[bool] = False
+    is_adaptive: ClassVar[bool] = False
     leaves_one_out: ClassVar[bool] = False
     from_moments: ClassVar[bool] = False
+
+    def accepts(self, loss: Loss, target: ClassGeometry) -> bool:
+        """Return whether it can minimise this loss onto this target."""
+        return True
+
+    def propose(
+        self, losses: dict[Strength, float], alphas: tuple[Strength, ...]
+    ) -> Strength | None:
+        """Return the strength to try next, or None if there is nothing to gain.
+
+        Parameters
+        ----------
+        losses : dict
+            Held-out losses of the strengths tried so far, in their order.
+        alphas : tuple of Strength
+            Those to compare, from strong to weak.
+        """
+        tried = list(losses.values())
+        hopeless = len(tried) > 1 and tried[-1] > _HOPELESS * min(tried[:-1])
+        left = alphas[len(tried) :]
+        return left[0] if left and not hopeless else None
 
     def prepare(self, problem: Problem, max_iter: int, tol: float) -> Any:
         """Return what all strengths share."""
