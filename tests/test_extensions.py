@@ -308,8 +308,9 @@ def test_solvers_of_ones_own_are_searched():
     assert set(results["projector"]) == {"linear", "kernel"}
     assert set(results["alpha"]) == {1.0, 0.1, 0.01}
     assert balanced_accuracy(model) > 0.9
+    scaled = {"projector": "linear", "feature_scaling": "standard"}
     search = GridSearchCV(
-        ETFClassifier(solver=Gradient(), alpha=1e-2, random_state=0),
+        ETFClassifier(solver=Gradient(), alpha=1e-2, **scaled),
         {"solver__n_steps": [1, 300]},
         scoring="neg_log_loss",
         cv=2,

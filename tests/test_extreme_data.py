@@ -115,7 +115,7 @@ def test_partial_fits_to_data_sets_without_an_extractor_are_refused():
 @pytest.fixture(scope="module")
 def clean():
     """Return the balanced accuracy of a fit to rows without an extreme cell."""
-    model = ETFClassifier(random_state=0).fit(TRAIN, TRAIN_Y)
+    model = ETFClassifier(random_state=1).fit(TRAIN, TRAIN_Y)
     return balanced_accuracy_score(TEST_Y, model.predict(TEST))
 
 
@@ -125,7 +125,7 @@ def test_one_extreme_cell_costs_the_default_little(value, dtype, clean):
     for row, column in ((5, 3), (40, 12)):
         spoilt = TRAIN.astype(dtype)
         spoilt[row, column] = value
-        model = ETFClassifier(random_state=0).fit(spoilt, TRAIN_Y)
+        model = ETFClassifier(random_state=1).fit(spoilt, TRAIN_Y)
         accuracy = balanced_accuracy_score(TEST_Y, model.predict(TEST.astype(dtype)))
         assert accuracy > clean - 0.03, (row, column)
 
@@ -144,7 +144,7 @@ def test_one_extreme_pixel_costs_the_default_little():
     spoilt[5, 3] = 1e10
     accuracy = [
         balanced_accuracy_score(
-            y[500:], ETFClassifier(random_state=0).fit(rows, y[:500]).predict(X[500:])
+            y[500:], ETFClassifier(random_state=1).fit(rows, y[:500]).predict(X[500:])
         )
         for rows in (X[:500], spoilt)
     ]

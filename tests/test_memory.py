@@ -38,11 +38,13 @@ def test_same_to_the_bit(tmp_path, solver):
 
 
 def test_candidates_share(tmp_path):
-    fitted(str(tmp_path))
+    # One family of features: which of several are refitted differs by candidate.
+    kernel = {"projector": "kernel", "feature_scaling": "standard"}
+    fitted(str(tmp_path), **kernel)
     first = entries(tmp_path)
     assert first > 0
-    fitted(str(tmp_path), loss="cross_entropy", alpha=1e-3)
-    fitted(Memory(str(tmp_path), verbose=0), alpha=1e-2)
+    fitted(str(tmp_path), loss="cross_entropy", alpha=1e-3, **kernel)
+    fitted(Memory(str(tmp_path), verbose=0), alpha=1e-2, **kernel)
     assert entries(tmp_path) == first
 
 

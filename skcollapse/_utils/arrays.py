@@ -1,5 +1,6 @@
 """What users pass, as NumPy arrays that keep their precision."""
 
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -64,3 +65,31 @@ def resolve_classes(classes: Any, known: np.ndarray | None) -> np.ndarray:
     if known is not None and not np.array_equal(classes, known):
         raise ValueError(f"classes={classes!r} is not what it was before: {known!r}.")
     return np.asarray(classes)
+
+
+def first_of_equal_rows(*columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first of all rows with the same bytes, and which of them a row equals.
+
+    Parameters
+    ----------
+    *columns : ndarrays of shape (n, ...)
+        Rows are equal if they are in all of them.
+
+    Returns
+    -------
+    index : ndarray of shape (m,), int
+        Sorted.
+    inverse : ndarray of shape (n,), int
+        Places in `index`.
+    """
+    digests = np.array(
+        [
+            blake2b(b"".join(part.tobytes() for part in row), digest_size=16).digest()
+            for row in zip(*columns, strict=True)
+        ]
+    )
+    _, index, inverse = np.unique(digests, return_index=True, return_inverse=True)
+    order = np.argsort(index)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return index[order], place[inverse.ravel()]

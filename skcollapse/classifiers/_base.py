@@ -123,8 +123,9 @@ class ProjectionClassifier(
         """
         plan, device = specify(self), resolve_device(self.device)
         rng = resolve_random_state(self.random_state)
-        X, y, sample_weight = as_given(self, X, y, sample_weight)
-        checked = check_fit(self, X, y, sample_weight, groups, device)
+        X, y, sample_weight = given = as_given(self, X, y, sample_weight)
+        in_batches = plan.network is not None
+        checked = check_fit(self, given, groups, device, in_batches=in_batches)
         progress = self._progress(X, y, sample_weight, checked, plan.n_parts)
         with progress.task({}):
             context = FitContext(device, rng, progress)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 from torch.utils.data import Dataset
 
 from skcollapse._utils.arrays import (
+    first_of_equal_rows,
     float_dtypes,
     resolve_classes,
     to_numpy,
@@ -45,10 +47,14 @@ def as_given(estimator, X, y, sample_weight) -> tuple[Any, Any, Any]:
     return to_numpy(X), to_numpy(y), to_numpy(sample_weight)
 
 
-def check_fit(estimator, X, y, sample_weight, groups, device) -> CheckedData:
-    """Return the checked data of a fit; features, if an extractor gives them."""
+def check_fit(estimator, given, groups, device, *, in_batches) -> CheckedData:
+    """Return the checked data of a fit; features, if an extractor gives them.
+
+    Equal rows become one of their weight, unless a user's splits or mini-batches count
+    them: no held-out row has a copy among those of training.
+    """
     extractor = _extractor_to_keep(estimator)
-    X, y, weight = _check_rows(estimator, X, y, sample_weight, reset=True)
+    X, y, weight = _check_rows(estimator, *given, reset=True)
     classes = np.unique(y[weight > 0])
     if len(classes) < 2:
         raise ValueError(
@@ -59,6 +65,17 @@ def check_fit(estimator, X, y, sample_weight, groups, device) -> CheckedData:
     indices = np.searchsorted(classes, y).clip(max=len(classes) - 1)
     features = _features(estimator, extractor, X, device, estimator.memory)
     groups = _check_groups(groups, len(y))
+    if not in_batches and (estimator.cv is None or isinstance(estimator.cv, Integral)):
+        alike = [features, indices]
+        if groups is not None:
+            alike.append(np.unique(groups, return_inverse=True)[1].ravel())
+        index, of_row = first_of_equal_rows(*alike)
+        if len(index) < len(of_row):
+            weight, indices = np.bincount(of_row, weight), indices[index]
+            features, groups = (
+                features[index],
+                None if groups is None else groups[index],
+            )
     data, counts = _training_data(estimator, features, indices, weight, classes)
     return CheckedData(replace(data, groups=groups), classes, counts, extractor)
 

@@ -6,10 +6,10 @@ Camoriano and Rosasco, "Less is more: Nyström computational regularization", Ne
 """
 
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 
+from skcollapse._utils.arrays import first_of_equal_rows
 from skcollapse.projectors._fitted import rbf
 
 # One landmark for so many distinct rows, and no more than this times √n, or in all.
@@ -18,6 +18,8 @@ _LANDMARKS_PER_ROOT = 10
 _MOST_LANDMARKS = 1000
 # Eigenvalues of the landmarks' kernel below this share of the largest are noise.
 _RANK_TOLERANCE = 1e-6
+# Wavelengths in the spread of a feature: neighbours are drawn independently.
+_WAVES = 1024
 
 
 @dataclass(frozen=True)
@@ -50,23 +52,36 @@ class NystroemBlock:
 def draw_landmarks(X, y, seed, n_landmarks="auto"):
     """Draw indices of distinct rows, as evenly from the classes as their sizes allow.
 
-    Rows are drawn in the order of a hash of what they hold. So neither their order nor
-    repetitions matter, and a row of weight two counts as one that stands twice.
+    Neither the order of the rows nor repetitions matter, so that a row of weight two
+    counts as one that stands twice, nor does the unit of the features.
     """
-    key = seed.to_bytes(8, "little")
-    digests = np.array(
-        [blake2b(row.tobytes(), digest_size=8, key=key).digest() for row in X]
-    )
-    _, distinct = np.unique(digests, return_index=True)
+    distinct, of_row = first_of_equal_rows(X)
+    label = np.full(len(distinct), y.max())
+    np.minimum.at(label, of_row, y)
+    keys = _phases(X[distinct].astype(np.float64), seed)
     # The place of each row within its class: taking rows by it is taking turns.
-    by_class = distinct[np.argsort(y[distinct], kind="stable")]
-    sizes = np.unique(y[distinct], return_counts=True)[1]
+    by_class = distinct[np.lexsort([keys, label])]
+    sizes = np.unique(label, return_counts=True)[1]
     turn = np.concatenate([np.arange(size) for size in sizes])
     if n_landmarks == "auto":
         n_rows = len(distinct)
         root = int(_LANDMARKS_PER_ROOT * n_rows**0.5)
         n_landmarks = max(1, min(n_rows // _ROWS_PER_LANDMARK, root, _MOST_LANDMARKS))
     return by_class[np.argsort(turn, kind="stable")][:n_landmarks]
+
+
+def _phases(rows, seed):
+    """Return numbers in [0, 1) as if drawn at random, which only the rows determine.
+
+    They are the phases of a plane wave, many of whose lengths the rows span. Medians
+    have the same bits in any order, and are multiplied by two where the rows are.
+    """
+    rows -= np.median(rows, axis=0)
+    spread = np.median(np.abs(rows), axis=0)
+    spread = np.where(spread > 0, spread, np.abs(rows).max(axis=0))
+    direction = np.random.RandomState(seed).standard_normal(rows.shape[1])
+    rows /= np.where(spread > 0, spread, 1)
+    return (_WAVES * (rows @ direction)) % 1
 
 
 def fit_nystroem(scaled, weight, landmarks, gamma="auto"):
