@@ -11,6 +11,7 @@ from sys import float_info
 from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
+E = TypeVar("E")
 
 
 def plain(value: Any) -> Any:
@@ -123,17 +124,25 @@ def check_one_label(y: Any) -> None:
         )
 
 
+def snapshot(estimator: E) -> E:
+    """Return an estimator with all its attributes of this moment, which it shares."""
+    copied = object.__new__(type(estimator))
+    copied.__dict__ = dict(vars(estimator))
+    return copied
+
+
 def unchanged_on_error(method: F) -> F:
-    """Let a method leave its estimator as it was if it fails or is interrupted."""
+    """Let a method that returns its estimator change it in one step, at the end.
+
+    If it fails or is interrupted the estimator is as it was, and whoever looks at it
+    meanwhile, in another thread, sees the state before or the one after.
+    """
 
     @wraps(method)
     def careful(estimator: Any, *args: Any, **kwargs: Any) -> Any:
-        before = dict(vars(estimator))
-        try:
-            return method(estimator, *args, **kwargs)
-        except BaseException:
-            vars(estimator).clear()
-            vars(estimator).update(before)
-            raise
+        working = snapshot(estimator)
+        method(working, *args, **kwargs)
+        estimator.__dict__ = vars(working)
+        return estimator
 
     return cast(F, careful)

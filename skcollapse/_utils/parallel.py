@@ -36,6 +36,10 @@ class _OfTheProcess(ContextDecorator):
     def __init__(self, limit: Callable[[], AbstractContextManager[object]]) -> None:
         self._limit, self._lock, self._inside = limit, Lock(), 0
 
+    def unlock(self) -> None:
+        """Forget that a thread holds the lock, which lives on in the parent only."""
+        self._lock = Lock()
+
     def __enter__(self) -> None:
         """Set the limit."""
         with self._lock:
@@ -136,6 +140,16 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_MOST_THREADS - 1)
 
 
-# Threads do not live on in a forked process.
+def _begin_anew() -> None:
+    """Use one thread in a forked process: no other lives on there.
+
+    Torch would wait for those of its parent for ever, if it had any.
+    """
+    _pool.cache_clear()
+    for limit in (one_thread, one_blas_thread):
+        limit.unlock()
+    torch.set_num_threads(1)
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -14,7 +14,7 @@ from sklearn.base import (
 )
 from sklearn.utils.metaestimators import available_if
 
-from skcollapse._utils.checks import unchanged_on_error
+from skcollapse._utils.checks import snapshot, unchanged_on_error
 from skcollapse._utils.devices import exclusive_device, resolve_device
 from skcollapse._utils.doc_link import DocLinked
 from skcollapse._utils.parallel import limited_threads
@@ -196,7 +196,6 @@ class ProjectionClassifier(
             return plan.fit(data, target, context)
 
     def _publish(self, fitted, checked):
-        # In one step: never half of a fit.
         vars(self).update(attributes(fitted, *checked[1:]))
 
     def _progress(self, X, y, sample_weight, checked, n_parts):
@@ -223,9 +222,7 @@ class ProjectionClassifier(
 
     def __copy__(self):
         # copy.copy would put the stand-ins for pickles in the place of the weights.
-        copied = type(self).__new__(type(self))
-        vars(copied).update(vars(self))
-        return copied
+        return snapshot(self)
 
     @property
     def _n_features_out(self):

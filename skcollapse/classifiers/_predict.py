@@ -9,6 +9,7 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_is_fitted
 
 from skcollapse._utils.arrays import to_numpy
+from skcollapse._utils.checks import snapshot
 from skcollapse._utils.devices import resolve_device
 from skcollapse.classifiers._check import check_inputs, n_workers
 from skcollapse.extract import extract_rows
@@ -16,7 +17,10 @@ from skcollapse.extract import extract_rows
 
 # Of a class that is no transformer itself, scikit-learn leaves the output as it is.
 class PredictionMixin(TransformerMixin):
-    """Scores, labels, probabilities and projected features of rows."""
+    """Scores, labels, probabilities and projected features of rows.
+
+    Each looks at one state of the estimator, whoever fits it meanwhile.
+    """
 
     def _apply(self, fitted, function, X):
         """Return a function of checked X."""
@@ -46,18 +50,20 @@ class PredictionMixin(TransformerMixin):
             Of unit norm if the loss looks at directions only.
         """
         check_is_fitted(self)
-        fitted = self._fitted
-        projected = self._apply(fitted, fitted.projection, X)
+        now = snapshot(self)
+        fitted = now._fitted
+        projected = now._apply(fitted, fitted.projection, X)
         return _unit_rows(projected) if fitted.unit_features else projected
 
     def _scores(self, X):
         """Return the (n, K) inner products with the class vectors, over temperature."""
         check_is_fitted(self)
-        fitted = self._fitted
+        now = snapshot(self)
+        fitted = now._fitted
         if not fitted.unit_features:
-            return self._apply(fitted, fitted.scorer, X)
+            return now._apply(fitted, fitted.scorer, X)
         vectors = fitted.target.T / fitted.temperature
-        projected = _unit_rows(self._apply(fitted, fitted.projection, X))
+        projected = _unit_rows(now._apply(fitted, fitted.projection, X))
         return projected @ vectors.astype(projected.dtype)
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -87,8 +93,9 @@ class PredictionMixin(TransformerMixin):
         -------
         ndarray of shape (n_samples,)
         """
-        best = self._scores(X).argmax(axis=1)
-        return self.classes_[best]
+        now = snapshot(self)
+        best = now._scores(X).argmax(axis=1)
+        return now.classes_[best]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return class probabilities, for rows drawn evenly from the classes.

@@ -14,6 +14,7 @@ from skcollapse._utils.arrays import (
     reject_dataset,
     to_numpy,
 )
+from skcollapse._utils.checks import snapshot
 from skcollapse._utils.numbers import check_sample_weight
 from skcollapse._utils.parallel import limited_threads
 from skcollapse.measures import MEASURES
@@ -27,7 +28,7 @@ from skcollapse.scorer._rows import (
 
 
 class RowScorer(ClassifierMixin, BaseEstimator):
-    """Base of the scorer: whatever leaves it as it is."""
+    """Base of the scorer: whatever leaves it as it is, and looks at one state of it."""
 
     def predict(self, X: Rows) -> np.ndarray:
         """Return the class of the nearest class mean.
@@ -42,12 +43,12 @@ class RowScorer(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         reject_dataset(X)
-        X = to_numpy(X)
-        rows = validate_data(self, X, dtype=float_dtypes(X), reset=False)
-        present = self.class_counts_ > 0
-        centres = self.centres_[present].astype(rows.dtype)
+        X, now = to_numpy(X), snapshot(self)
+        rows = validate_data(now, X, dtype=float_dtypes(X), reset=False)
+        present = now.class_counts_ > 0
+        centres = now.centres_[present].astype(rows.dtype)
         nearest = pairwise_distances_argmin(rows, centres)
-        return np.asarray(self.classes_[present][nearest])
+        return np.asarray(now.classes_[present][nearest])
 
     def score(self, X: Rows, y: Rows, sample_weight: Rows | None = None) -> float:
         """Measure other rows by `metric`, about class means of their own.
@@ -70,9 +71,10 @@ class RowScorer(ClassifierMixin, BaseEstimator):
             If the data are not valid or `metric` needs a classifier that is not given.
         """
         check_is_fitted(self)
-        X, y, weight = self._check_rows(X, y, sample_weight, reset=False)
-        head = resolve_head(self.classifier) or self._network_head
-        return self._score(X, y, weight, head, self.classes_)
+        now = snapshot(self)
+        X, y, weight = now._check_rows(X, y, sample_weight, reset=False)
+        head = resolve_head(now.classifier) or now._network_head
+        return now._score(X, y, weight, head, now.classes_)
 
     def __call__(
         self, estimator: Any, X: Any, y: Rows, sample_weight: Rows | None = None
