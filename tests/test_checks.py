@@ -87,7 +87,8 @@ def test_floats_are_no_integers(value):
         (0, 1, 3, False),
         (4, 1, 3, False),
         (-1, 0, np.inf, False),
-        (10**400, 0, np.inf, True),
+        (10**400, 0, np.inf, False),
+        (2**60, 0, np.inf, True),
         (np.int8(-128), 0, np.inf, False),
     ],
 )

@@ -157,7 +157,7 @@ def test_all_samples_of_balanced_labels_at_ratio_one():
     [
         ["b", "a", "c"],
         [10, -3, 7],
-        [0.5, 2.5, 1.5],
+        [2.0, 0.0, 1.0],
         np.array(["x", "yy", "zzz"], dtype=object),
     ],
     ids=["str", "int", "float", "object"],
@@ -244,7 +244,7 @@ def test_unknown_class_order_name():
 
 
 def test_empty_labels():
-    with pytest.raises(ValueError, match="y holds no samples"):
+    with pytest.raises(ValueError, match="y must hold samples"):
         make_long_tailed([], 2)
 
 

@@ -166,7 +166,7 @@ def test_curves_of_a_history(iris, head):
         CollapseDisplay([3]).plot()
     with pytest.raises(TypeError, match="a CollapseReport; got 'a'"):
         GramDisplay.from_report("a")
-    with pytest.raises(ValueError, match="history holds no report"):
+    with pytest.raises(ValueError, match="history must hold a report"):
         CollapseDisplay.from_history({})
 
 
@@ -234,7 +234,7 @@ def test_seli_geometry_is_as_predicted(ridge):
     grams = display.grams_
     assert_allclose(grams["class means"], grams["means of SELI"], atol=1e-8)
     assert_allclose(grams["classifier"], grams["classifier of SELI"], atol=1e-8)
-    with pytest.raises(ValueError, match="a size for each of the 4 classes"):
+    with pytest.raises(ValueError, match="a number for each of the 4 classes"):
         GramDisplay(means, counts[:3]).plot()
 
 
@@ -284,7 +284,9 @@ def test_predictions_of_labels():
     assert_array_equal(display.points_.get_xdata(), [1, 2])
     with pytest.raises(ValueError, match="a number for each of the 3 classes"):
         draw(true, predicted, class_counts=[1, 2])
-    with pytest.raises(ValueError, match="class_counts must be positive, got 0"):
+    with pytest.raises(
+        ValueError, match="class_counts must be positive and finite, got"
+    ):
         draw(true, predicted, class_counts=[0, 1, 2])
 
 

@@ -532,8 +532,14 @@ def test_bad_labels_of_words():
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (ClassMoments(4, D), "different n_classes cannot be merged: 5 and 4"),
-        (ClassMoments(K, 7), "different n_features cannot be merged: 4 and 7"),
+        (
+            ClassMoments(4, D),
+            "different n_classes cannot be merged: 5 and, in other, 4",
+        ),
+        (
+            ClassMoments(K, 7),
+            "different n_features cannot be merged: 4 and, in other, 7",
+        ),
         (ClassMoments(K, D, scatter=False), "with and without a scatter matrix"),
     ],
 )
@@ -543,7 +549,7 @@ def test_merging_what_does_not_fit(other, message):
 
 
 def test_merging_something_else():
-    with pytest.raises(TypeError, match="Only ClassMoments can be merged, got 3"):
+    with pytest.raises(TypeError, match="other must be ClassMoments; got 3"):
         ClassMoments(K, D).merge(3)
 
 

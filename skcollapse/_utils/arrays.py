@@ -61,9 +61,23 @@ def resolve_classes(classes: Any, known: np.ndarray | None) -> np.ndarray:
         raise ValueError("classes must be given in the first partial_fit.")
     if classes is None:
         return np.asarray(known)
-    classes = np.unique(to_numpy(classes))
+    given, classes = classes, check_labels_once("classes", classes)
     if known is not None and not np.array_equal(classes, known):
-        raise ValueError(f"classes={classes!r} is not what it was before: {known!r}.")
+        raise ValueError(f"classes={given!r} is not what it was before: {known!r}.")
+    return np.asarray(classes)
+
+
+def check_labels_once(name: str, labels: Any) -> np.ndarray:
+    """Return sorted labels, or raise ValueError unless each is there once."""
+    must = f"{name} must be a list of labels, each of them once and none of them NaN"
+    try:
+        given = np.asarray(to_numpy(labels))
+        classes = np.unique(given)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{must}; got {labels!r}.") from error
+    nan = classes.dtype.kind in "fc" and np.isnan(classes).any()
+    if given.ndim != 1 or len(given) == 0 or len(classes) < len(given) or nan:
+        raise ValueError(f"{must}; got {labels!r} of the shape {given.shape}.")
     return np.asarray(classes)
 
 

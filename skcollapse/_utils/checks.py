@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from math import inf
 from numbers import Integral, Real
-from sys import float_info
+from os import PathLike
+from sys import float_info, maxsize
 from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -65,7 +66,8 @@ def check_integer(
         A sentence for the end of the message: a reason or a remedy.
     """
     seen = plain(value)
-    if _is(Integral, seen) and low <= seen <= high:
+    # No size is greater than what the machine counts with.
+    if _is(Integral, seen) and low <= seen <= min(high, maxsize):
         return int(seen)
     must = f"an integer{_bounds(low, high)}{_others(also)}"
     raise ValueError(f"{name} must be {must}; got {seen!r}.{hint and ' ' + hint}")
@@ -110,6 +112,17 @@ def _bounds(low: float, high: float, open_ends: str = "") -> str:
 
 def _others(also: tuple[Any, ...]) -> str:
     return "".join(f", or {other!r}" for other in also)
+
+
+def check_switch(name: str, value: Any) -> None:
+    """Raise ValueError unless the value is True or False."""
+    check_choice(name, value, (False, True))
+
+
+def check_path(name: str, value: Any) -> None:
+    """Raise TypeError unless the value can name a file."""
+    if not isinstance(value, str | PathLike):
+        raise TypeError(f"{name} must be a str or a path; got {value!r}.")
 
 
 def check_one_label(y: Any) -> None:

@@ -7,11 +7,15 @@ from sklearn.utils import check_array
 
 
 def as_float64(name: str, values: Any) -> np.ndarray:
-    """Return numbers as a float64 array, or raise ValueError."""
+    """Return real numbers as a float64 array, or raise ValueError."""
     try:
         if hasattr(values, "detach"):
-            values = values.detach().cpu().double()
-        return np.asarray(values, dtype=np.float64)
+            values = values.detach().cpu()
+            values = values.numpy() if values.is_complex() else values.double()
+        array = np.asarray(values)
+        if array.dtype.kind in "cmM":
+            raise TypeError(f"{array.dtype} is no real number")
+        return array.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold numbers; got {values!r}.") from error
 

@@ -146,7 +146,7 @@ def _begin_anew() -> None:
     Torch would wait for those of its parent for ever, if it had any.
     """
     _pool.cache_clear()
-    for limit in (one_thread, one_blas_thread):
+    for limit in (one_thread, _one_blas):
         limit.unlock()
     torch.set_num_threads(1)
 

@@ -18,12 +18,12 @@ from skcollapse._utils.checks import snapshot, unchanged_on_error
 from skcollapse._utils.devices import exclusive_device, resolve_device
 from skcollapse._utils.doc_link import DocLinked
 from skcollapse._utils.parallel import limited_threads
+from skcollapse._utils.random_state import resolve_random_state
 from skcollapse.classifiers._callbacks import CallbackSupportMixin, with_callbacks
 from skcollapse.classifiers._check import (
     as_given,
     check_fit,
     check_partial_fit,
-    resolve_random_state,
 )
 from skcollapse.classifiers._predict import PredictionMixin
 from skcollapse.classifiers._publish import attributes

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils import (
     check_array,
-    check_random_state,
     check_X_y,
     compute_class_weight,
 )
@@ -174,17 +173,6 @@ def _features(estimator, extractor, X, device, memory):
     return extract_once(memory, extractor, X, device, n_workers(estimator))
 
 
-def resolve_random_state(random_state: Any) -> np.random.RandomState:
-    """Return the generator that a ``random_state`` parameter stands for, or raise."""
-    try:
-        return check_random_state(random_state)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            "random_state must be None, an integer from 0 to 2**32 - 1 or a "
-            f"numpy.random.RandomState; got {plain(random_state)!r}."
-        ) from error
-
-
 def _check_groups(groups, n_rows):
     if groups is None:
         return None
@@ -194,6 +182,12 @@ def _check_groups(groups, n_rows):
             f"groups must have the shape ({n_rows},), a group for each row; got the "
             f"shape {groups.shape}."
         )
+    if groups.dtype.kind not in "biuUSfO" or any(value != value for value in groups):
+        raise ValueError(f"groups must hold labels, none of them NaN; got {groups!r}.")
+    try:
+        np.unique(groups)
+    except TypeError as error:
+        raise ValueError(f"groups must be labels to sort; got {groups!r}.") from error
     return groups
 
 

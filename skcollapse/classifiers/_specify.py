@@ -154,6 +154,15 @@ def _check_values(estimator):
         check_integer("n_components", estimator.n_components, 1, also=(None,))
     if isinstance(estimator.cv, Integral):
         check_integer("cv", estimator.cv, 2, also=(None,))
+    elif isinstance(estimator.cv, str | dict) or not (
+        estimator.cv is None
+        or hasattr(estimator.cv, "split")
+        or np.iterable(estimator.cv)
+    ):
+        raise ValueError(
+            "cv must be an integer of at least 2, a splitter, an iterable of splits or "
+            f"None; got {estimator.cv!r}."
+        )
     if not isinstance(estimator.verbose, bool):
         check_integer("verbose", estimator.verbose, 0, also=(False, True))
     for name in ("train_extractor", "warm_start"):

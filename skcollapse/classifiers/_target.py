@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from skcollapse._utils.checks import check_choice, is_auto
+from skcollapse._utils.numbers import as_float64
 from skcollapse.fitting import TrainingData
 from skcollapse.moments import ClassMoments
 from skcollapse.projectors import fit_scaling
@@ -22,8 +23,8 @@ def resolve_target(
         n_components = components_of(n_components)
         return TARGETS[target].build(class_counts, n_components, random_state)
     try:
-        vectors = np.asarray(target, dtype=np.float64)
-    except (TypeError, ValueError):
+        vectors = as_float64("target", target)
+    except ValueError:
         vectors = None
     if vectors is None or not vectors.ndim:
         raise ValueError(

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from skcollapse._utils.checks import check_choice, check_integer
+from skcollapse._utils.checks import check_choice, check_integer, check_path
 from skcollapse._utils.tensor_files import read_file, write_checkpoint
 from skcollapse.classifiers._publish import attributes
 from skcollapse.classifiers._weight_file import COUNTS, READERS, WeightFile
@@ -61,6 +61,7 @@ class WeightFilesMixin:
         ImportError
             If the package safetensors is not installed.
         """
+        check_path("path", path)
         check_is_fitted(self)
         fitted: Fitted = self._fitted
         network = _module_of(fitted.extractor)
@@ -111,6 +112,7 @@ class WeightFilesMixin:
         ImportError
             If the package safetensors is not installed.
         """
+        check_path("path", path)
         try:
             state = _state(self, WeightFile(*read_file(path)))
         except FileNotFoundError as error:

@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
 
 from skcollapse._utils.checks import check_choice, check_integer, check_number
+from skcollapse._utils.random_state import resolve_random_state
 from skcollapse._utils.types import Seed
 
 # Products such as 2900 * 0.01 fall just short of the whole number they stand for.
@@ -160,10 +162,11 @@ def make_long_tailed(
     min_per_class = check_integer("min_per_class", min_per_class, 1)
     labels = column_or_1d(y)
     if len(labels) == 0:
-        raise ValueError("y holds no samples.")
+        raise ValueError("y must hold samples; got an array of the shape (0,).")
+    check_classification_targets(labels)
     classes, y_index = np.unique(labels, return_inverse=True)
     available = np.bincount(y_index)
-    rng = check_random_state(random_state)
+    rng = resolve_random_state(random_state)
     # Whatever the class sizes, the draws are the same: subsamples are nested.
     shuffled = [
         rng.permutation(np.flatnonzero(y_index == k)) for k in range(len(classes))

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from skcollapse._utils.checks import check_choice, check_integer, plain
+from skcollapse._utils.random_state import resolve_random_state
 from skcollapse._utils.types import Seed
 from skcollapse.fitting import shuffle_by_class
 
@@ -129,7 +130,7 @@ class LongTailSplit(BaseCrossValidator):
         """Return the fold that holds out each row, and -1 for rows in none."""
         check_classification_targets(y)
         _, index, sizes = np.unique(y, return_inverse=True, return_counts=True)
-        rng = check_random_state(self.random_state) if self.shuffle else None
+        rng = resolve_random_state(self.random_state) if self.shuffle else None
         order, _ = shuffle_by_class(index, rng)
         order = order[sizes[index[order]] > 1]
         if len(order) < self.n_splits:

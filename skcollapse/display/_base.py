@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 
+from skcollapse._utils.numbers import as_float64
 from skcollapse.scorer import CollapseReport, NeuralCollapseScorer, transformed
 
 # Told apart by colour-blind readers (Petroff, arXiv:2107.02270), and by markers.
@@ -77,6 +78,8 @@ class ReportDisplay:
                 "X and y must be given: only a fitted NeuralCollapseScorer has a "
                 f"report without them, not {estimator!r}."
             )
+        if not isinstance(scorer, NeuralCollapseScorer | None):
+            raise TypeError(f"scorer must be a NeuralCollapseScorer; got {scorer!r}.")
         parameters = {} if scorer is None else scorer.get_params(deep=False)
         if parameters.get("classifier") is None:
             parameters["classifier"] = _classifier_of(estimator)
@@ -130,12 +133,41 @@ def _many_axes(
         grid = ax.get_subplotspec().subgridspec(*shape)
         return np.asarray(grid.subplots(squeeze=False))
     axes = np.asarray(ax, dtype=object)
-    if axes.size != n_rows * n_columns:
+    drawable = all(hasattr(one, "plot") for one in axes.flat)
+    if axes.size != n_rows * n_columns or not drawable:
         raise ValueError(
             f"ax must hold {n_rows * n_columns} axes, one for each panel; got "
-            f"{axes.size}. A single one is divided."
+            f"{axes.size}: {ax!r}. A single one is divided."
         )
     return axes.reshape(shape)
+
+
+def check_rows(
+    name: str, values: Any, shape: tuple[int, ...] | None = None
+) -> np.ndarray:
+    """Return finite vectors of classes, of a given shape if there is one."""
+    rows = as_float64(name, values)
+    if shape is None:
+        must, fits = "(n_classes, n_features)", rows.ndim == 2 and rows.size
+    else:
+        must, fits = str(shape), rows.shape == shape
+    if not fits or not np.isfinite(rows).all():
+        raise ValueError(
+            f"{name} must hold finite numbers in the shape {must}; got {values!r} of "
+            f"the shape {rows.shape}."
+        )
+    return rows
+
+
+def check_classes(classes: Any, n_classes: int) -> np.ndarray:
+    """Return labels of so many classes, or their numbers for None."""
+    labels = np.arange(n_classes) if classes is None else np.asarray(classes)
+    if labels.shape != (n_classes,):
+        raise ValueError(
+            f"classes must hold a label for each of the {n_classes} classes; got "
+            f"{classes!r} of the shape {labels.shape}."
+        )
+    return labels
 
 
 def label_classes(axis: Any, labels: np.ndarray) -> None:

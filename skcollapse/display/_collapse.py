@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skcollapse._utils.numbers import as_float64
 from skcollapse.display._base import (
     COLOURS,
     MARKERS,
@@ -163,8 +164,13 @@ class CollapseDisplay(ReportDisplay):
         ValueError
             If the history is empty.
         """
-        if not history:
-            raise ValueError("history holds no report: record one beforehand.")
+        if not isinstance(history, Mapping) or not history:
+            raise ValueError(
+                "history must hold a report for each epoch, such as the reports of a "
+                f"CollapseMonitor that has recorded some; got {history!r}."
+            )
+        for report in history.values():
+            check_report("history", report)
         return cls(list(history.values()), list(history)).plot(ax)
 
     def plot(self, ax: Axes | ArrayLike | None = None) -> CollapseDisplay:
@@ -187,13 +193,20 @@ class CollapseDisplay(ReportDisplay):
         ImportError
             If matplotlib is not installed.
         """
-        if isinstance(self.reports, CollapseReport) or not self.reports:
+        if not isinstance(self.reports, list | tuple) or not self.reports:
             raise ValueError(
                 "reports must be a list of at least one CollapseReport, such as "
                 f"[scorer.report_]; got {self.reports!r}."
             )
         for report in self.reports:
             check_report("reports", report)
+        if self.epochs is not None:
+            epochs = as_float64("epochs", self.epochs)
+            if epochs.shape != (len(self.reports),) or not np.isfinite(epochs).all():
+                raise ValueError(
+                    f"epochs must be a number for each of {len(self.reports)} reports; "
+                    f"got {self.epochs!r}."
+                )
         names = _panel_names(self.reports[0].measures)
         self._set_axes(ax, (len(names) // 2, 2), _PANEL_SIZE)
         for panel, panel_axes in zip(names, self.axes_.ravel(), strict=True):

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skcollapse._utils.numbers import as_float64, check_class_counts
+from skcollapse._utils.numbers import check_class_counts
 from skcollapse.display._base import (
     ReportDisplay,
+    check_classes,
     check_report,
+    check_rows,
     class_axis_title,
     label_classes,
 )
@@ -137,9 +139,12 @@ class GramDisplay(ReportDisplay):
         ImportError
             If matplotlib is not installed.
         """
-        n_classes = len(as_float64("means", self.means))
+        means = check_rows("means", self.means)
+        n_classes = len(means)
+        if self.classifier is not None:
+            check_rows("classifier", self.classifier, means.shape)
         counts = check_class_counts(self.class_counts, n_classes)
-        classes = np.arange(n_classes) if self.classes is None else self.classes
+        classes = check_classes(self.classes, n_classes)
         self.order_ = np.argsort(-counts, kind="stable")
         self.grams_ = self._grams(counts[self.order_])
         self._set_axes(ax, (len(self.grams_) // 3, 3), _PANEL_SIZE)

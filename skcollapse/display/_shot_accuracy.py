@@ -11,7 +11,7 @@ from sklearn.metrics import recall_score
 from sklearn.utils.validation import column_or_1d
 
 from skcollapse._utils.numbers import as_float64
-from skcollapse.display._base import COLOURS, MARKERS, pyplot
+from skcollapse.display._base import COLOURS, MARKERS, check_classes, pyplot
 from skcollapse.metrics import (
     SHOTS,
     THRESHOLDS,
@@ -202,18 +202,24 @@ class ShotAccuracyDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        counts = as_float64("class_counts", self.class_counts)
         recalls = as_float64("recalls", self.recalls)
-        if counts.shape != recalls.shape:
+        outside = (recalls < 0) | (recalls > 1)
+        if recalls.ndim != 1 or not recalls.size or outside.any():
             raise ValueError(
-                f"class_counts must hold a number for each of the {len(recalls)} "
-                f"classes, got the shape {counts.shape}."
+                "recalls must be a list of a recall from 0 to 1 for each class; got "
+                f"{self.recalls!r} of the shape {recalls.shape}."
             )
-        if not (counts > 0).all():
+        counts = as_float64("class_counts", self.class_counts)
+        positive = (counts > 0) & np.isfinite(counts)
+        if counts.shape != recalls.shape or not positive.all():
             raise ValueError(
-                f"class_counts must be positive, got {counts.min():g}. Leave out the "
-                "classes without training samples."
+                f"class_counts must hold a positive number for each of the "
+                f"{len(recalls)} classes, got {counts.tolist()} of the shape "
+                f"{counts.shape}. Leave out the classes without training samples."
             )
+        check_classes(self.classes, len(recalls))
+        if not (self.name is None or isinstance(self.name, str)):
+            raise ValueError(f"name must be a str or None; got {self.name!r}.")
         if ax is None:
             ax = pyplot().subplots(figsize=(5.5, 4.0), layout="constrained")[1]
         self.ax_: Any = ax

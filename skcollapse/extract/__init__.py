@@ -1,5 +1,6 @@
 """Features of a network: what enters the layer that gives its logits."""
 
+from skcollapse.extract._batches import check_loader
 from skcollapse.extract._frozen import (
     RowFeatures,
     extract_once,
@@ -19,6 +20,7 @@ __all__ = [
     "Features",
     "RowFeatures",
     "WithoutHead",
+    "check_loader",
     "eval_mode",
     "extract_features",
     "extract_once",

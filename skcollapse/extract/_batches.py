@@ -8,9 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import Module
+from torch.utils.data import Dataset
 
 # Where dicts hold labels; the first one that is there.
 LABEL_KEYS = ("labels", "label", "y")
+
+
+def check_loader(loader: Any) -> None:
+    """Raise TypeError unless something may give batches."""
+    no_batches = isinstance(loader, Dataset | Tensor | np.ndarray | str | Mapping)
+    if no_batches or not (np.iterable(loader) or hasattr(loader, "__getitem__")):
+        raise TypeError(
+            f"loader must be an iterable of batches; got {loader!r}. Rows become "
+            "batches in a torch.utils.data.DataLoader."
+        )
 
 
 def split_batch(batch: Any) -> tuple[Any, Any]:
@@ -20,6 +31,11 @@ def split_batch(batch: Any) -> tuple[Any, Any]:
         inputs = {name: value for name, value in batch.items() if name != key}
         return inputs, None if key is None else batch[key]
     if not isinstance(batch, list | tuple):
+        if batch is None or isinstance(batch, str | bytes | int | float):
+            raise TypeError(
+                f"loader must give (x, y) pairs, dicts or inputs alone; got the batch "
+                f"{batch!r}."
+            )
         return batch, None
     if not 1 <= len(batch) <= 2:
         raise ValueError(

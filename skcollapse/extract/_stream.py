@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from skcollapse._utils.checks import check_choice
-from skcollapse.extract._batches import as_labels, call_module
+from skcollapse.extract._batches import as_labels, call_module, check_loader
 from skcollapse.extract._collect import RowBuffer, run_batches
 from skcollapse.extract._head import (
     check_module,
@@ -92,6 +92,7 @@ def iter_features(
            [0. , 5. ]])
     """
     check_module(module)
+    check_loader(loader)
     check_choice("autocast", autocast, _AUTOCAST_DTYPES)
     name = layer_name(module, layer)
     network, device = placed(module, device)

@@ -208,9 +208,9 @@ def _check_batch(
     sample_weight: MaybeTensor,
     log_prior: MaybeTensor,
 ) -> None:
-    """Raise ValueError where the shapes or dtypes of a batch do not fit together.
+    """Raise unless the shapes, dtypes and classes of a batch fit together.
 
-    The values are not looked at: on a CUDA device that would wait for it.
+    Classes are not looked at on a CUDA device, which would be waited for.
     """
 
     def check(name: str, tensor: Tensor, must: str, fits: bool) -> None:
@@ -218,6 +218,13 @@ def _check_batch(
             seen = f"the shape {tuple(tensor.shape)} and {tensor.dtype}"
             raise ValueError(f"{name} must have {must}; got {seen}.")
 
+    given = {"features": features, "y": y, "class_vectors": class_vectors}
+    optional = {"sample_weight": sample_weight, "log_prior": log_prior}
+    given |= {name: value for name, value in optional.items() if value is not None}
+    for name, value in given.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} must be a tensor; got {value!r}.")
+        check(name, value, "real numbers", not value.is_complex())
     for name, matrix in (("features", features), ("class_vectors", class_vectors)):
         fits = matrix.ndim == 2 and matrix.is_floating_point()
         check(name, matrix, "two axes and a floating-point dtype", fits)
@@ -226,6 +233,13 @@ def _check_batch(
     check("class_vectors", class_vectors, f"{d} columns, as features", fits)
     fits = y.shape == (n,) and y.dtype == torch.int64
     check("y", y, f"the shape ({n},) and dtype int64, class indices", fits)
+    if n and y.device.type == "cpu":
+        low, high = (bound.item() for bound in y.aminmax())
+        if low < 0 or high >= n_classes:
+            raise ValueError(
+                f"y must hold class indices from 0 to {n_classes - 1}, as there are "
+                f"{n_classes} class_vectors; got values from {low} to {high}."
+            )
     vectors = ("sample_weight", sample_weight, n), ("log_prior", log_prior, n_classes)
     for name, vector, size in vectors:
         if vector is not None:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skcollapse._utils.checks import check_switch
 from skcollapse._utils.numbers import as_float64, check_class_counts, check_finite_rows
 from skcollapse.moments import ClassMoments, RowMoments
 
@@ -20,8 +21,9 @@ def class_vectors(
 
     Raises ValueError if there are fewer than two, or an array holds NaN or infinity.
     """
+    check_switch("centred", centred)
     vectors: np.ndarray = as_float64(name, getattr(values, "means", values))
-    if vectors.ndim != 2:
+    if vectors.ndim != 2 or not vectors.shape[1]:
         raise ValueError(
             f"{name} must have the shape (n_classes, n_features), got {vectors.shape}."
         )
@@ -34,6 +36,12 @@ def class_vectors(
     advice = "Leave out the classes without samples, and rows with NaN or infinity."
     check_finite_rows(name, vectors, advice)
     return centre(vectors) if centred else np.asarray(vectors)
+
+
+def check_moments(moments: Any) -> None:
+    """Raise TypeError unless there are moments."""
+    if not isinstance(moments, ClassMoments | RowMoments):
+        raise TypeError(f"moments must be ClassMoments or RowMoments; got {moments!r}.")
 
 
 def present_classes(values: Any, n_classes: int) -> np.ndarray:

@@ -8,8 +8,15 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from skcollapse._utils.checks import check_switch
 from skcollapse._utils.numbers import as_float64
-from skcollapse.measures._inputs import Moments, Vectors, class_vectors, unit
+from skcollapse.measures._inputs import (
+    Moments,
+    Vectors,
+    check_moments,
+    class_vectors,
+    unit,
+)
 from skcollapse.moments import ClassMoments, RowMoments
 
 
@@ -65,6 +72,8 @@ def ncc_agreement(
     >>> ncc_agreement(moments, [[-1.0], [1.0]])
     0.75
     """
+    check_moments(moments)
+    check_switch("by_class", by_class)
     class_vectors(moments)
     scores, nearness, weights, means = _terms(moments, moments.centres, coef, intercept)
     # In the directions between the class means lies all that tells which is nearest:
@@ -132,6 +141,8 @@ def _check_shape(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
     values = as_float64(name, values)
     if values.shape != shape:
         raise ValueError(f"{name} must have the shape {shape}, got {values.shape}.")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} must hold finite numbers; got NaN or infinity.")
     return values
 
 

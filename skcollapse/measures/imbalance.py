@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import svd
 
-from skcollapse._utils.checks import check_choice
-from skcollapse._utils.numbers import as_float64
+from skcollapse._utils.checks import check_choice, check_number
+from skcollapse._utils.numbers import check_class_counts
 from skcollapse.measures._inputs import (
     Vectors,
     centre,
@@ -57,8 +57,8 @@ def seli_grams(
 
 def _gram(class_counts: ArrayLike, ridge: float, of_classifier: bool) -> np.ndarray:
     """Return the Gram matrix of the class vectors, or that of the class means."""
-    counts = as_float64("class_counts", class_counts)
-    if ridge != 0 or counts.ndim != 1 or not (counts > 0).all() or len(counts) < 2:
+    counts = check_class_counts(class_counts)
+    if check_number("ridge", ridge, 0) != 0:
         geometry = seli(counts, ridge=ridge, random_state=0)
         vectors = geometry.classifier if of_classifier else geometry.means
         return np.asarray(vectors @ vectors.T)
@@ -153,7 +153,7 @@ def minority_classes(class_counts: ArrayLike) -> np.ndarray:
     >>> minority_classes([100, 100, 10, 10])
     array([False, False,  True,  True])
     """
-    counts = as_float64("class_counts", class_counts)
+    counts = check_class_counts(class_counts)
     # A margin for rounding: of equal classes, none is small.
     return np.asarray(counts < np.sqrt(counts.min() * counts.max()) * (1 - 1e-9))
 

@@ -3,9 +3,11 @@
 import numpy as np
 from scipy.linalg import eigh
 
+from skcollapse._utils.checks import check_switch
 from skcollapse.measures._inputs import (
     Moments,
     centre,
+    check_moments,
     class_vectors,
     pair_distances,
     pairs,
@@ -50,6 +52,8 @@ def nc1(moments: Moments, *, balanced: bool = False) -> float:
     >>> round(nc1(RowMoments(X, [0, 0, 1, 1], n_classes=2)), 6)
     0.041322
     """
+    check_moments(moments)
+    check_switch("balanced", balanced)
     class_vectors(moments)
     if balanced:
         return float(np.nanmean(class_nc1(moments)))
@@ -77,6 +81,7 @@ def class_nc1(moments: Moments) -> np.ndarray:
     >>> class_nc1(RowMoments(X, [0, 0, 1, 1], n_classes=2)).round(6)
     array([0.016529, 0.066116])
     """
+    check_moments(moments)
     class_vectors(moments)
     with np.errstate(invalid="ignore"):
         return np.where(
@@ -108,6 +113,7 @@ def nc1_trace_ratio(moments: Moments) -> float:
     >>> round(nc1_trace_ratio(RowMoments(X, [0, 0, 1, 1], n_classes=2)), 6)
     0.082645
     """
+    check_moments(moments)
     means = class_vectors(moments, centred=True)
     within = moments.class_scatter_trace.sum() / moments.weight_sum
     between = np.square(means).sum() / len(means)
@@ -143,6 +149,7 @@ def cdnv(moments: Moments) -> float:
     >>> round(cdnv(RowMoments(X, [0, 0, 1, 1], n_classes=2)), 6)
     0.020661
     """
+    check_moments(moments)
     means = class_vectors(moments)
     present = moments.counts > 0
     variance = moments.class_scatter_trace[present] / moments.counts[present]
@@ -192,6 +199,7 @@ def vci(moments: Moments) -> float:
     >>> round(vci(RowMoments(X, [0, 0, 1, 1], n_classes=2)), 6)
     0.076336
     """
+    check_moments(moments)
     means = class_vectors(moments)
     rank = whitening(means).shape[1]
     if rank == 0:

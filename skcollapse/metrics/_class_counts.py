@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from skcollapse._utils.checks import check_number, plain
+from skcollapse._utils.numbers import as_float64
 
 
 def counts_by_label(class_counts: Any, labels: np.ndarray) -> dict[Any, float]:
@@ -18,7 +19,7 @@ def counts_by_label(class_counts: Any, labels: np.ndarray) -> dict[Any, float]:
     if hasattr(class_counts, "keys"):
         counts = dict(class_counts)
     else:
-        values = np.asarray(class_counts)
+        values = as_float64("class_counts", class_counts)
         if values.shape != (len(labels),):
             raise ValueError(
                 f"class_counts must hold a number for each of the {len(labels)} "

@@ -6,6 +6,7 @@ from sklearn.metrics import log_loss
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from skcollapse._utils.arrays import check_labels_once
 from skcollapse._utils.checks import check_choice, check_integer
 from skcollapse._utils.numbers import check_sample_weight
 
@@ -134,7 +135,9 @@ def _check_probabilities(
     true, dtypes = column_or_1d(y_true), [np.float64, np.float32]
     prob = check_array(y_prob, ensure_2d=False, dtype=dtypes, input_name="y_prob")
     check_consistent_length(true, prob)
-    classes = np.unique(true if labels is None else column_or_1d(labels))
+    classes = np.unique(true)
+    if labels is not None:
+        classes = check_labels_once("labels", labels)
     unknown = np.setdiff1d(true, classes).tolist()
     if unknown:
         raise ValueError(
@@ -145,8 +148,8 @@ def _check_probabilities(
     if prob.shape[1] != len(classes):
         raise ValueError(
             f"y_prob must have a column for each of the {len(classes)} classes "
-            f"{classes.tolist()!r}, got {prob.shape[1]}. Pass labels= where y_true "
-            "does not hold every class."
+            f"{classes.tolist()!r}, got the shape {prob.shape}. Pass labels= "
+            "where y_true does not hold every class."
         )
     if prob.min() < 0 or prob.max() > 1:
         raise ValueError(

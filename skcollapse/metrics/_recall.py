@@ -6,6 +6,7 @@ from scipy.stats import gmean
 from sklearn.metrics import recall_score
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from skcollapse._utils.arrays import check_labels_once
 from skcollapse._utils.checks import check_number
 from skcollapse._utils.numbers import check_sample_weight
 
@@ -27,9 +28,10 @@ def class_recalls(
         raise ValueError("y_true holds no rows: pass at least one.")
     if sample_weight is not None:
         sample_weight = check_sample_weight(sample_weight, len(true))
-    classes = np.unique(true) if labels is None else column_or_1d(labels)
-    if len(np.unique(classes)) < len(classes):
-        raise ValueError(f"labels must hold every class once, got {labels!r}.")
+    classes = np.unique(true)
+    if labels is not None:
+        check_labels_once("labels", labels)
+        classes = np.asarray(labels)
     recalls = recall_score(
         true,
         predicted,

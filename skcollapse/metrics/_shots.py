@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skcollapse._utils.checks import check_number
+from skcollapse._utils.numbers import as_float64
 from skcollapse.measures import minority_classes
 from skcollapse.metrics._class_counts import counts_by_label, counts_of
 from skcollapse.metrics._recall import class_recalls
@@ -34,7 +35,9 @@ def check_thresholds(thresholds: Thresholds) -> tuple[float, float]:
 def shot_of(counts: ArrayLike, thresholds: Thresholds = THRESHOLDS) -> np.ndarray:
     """Return the group of each class, as an index into `SHOTS`."""
     low, high = check_thresholds(thresholds)
-    counts = np.asarray(counts)
+    counts = as_float64("counts", counts)
+    if not (counts >= 0).all() or np.isinf(counts).any():
+        raise ValueError(f"counts must be finite and at least 0; got {counts!r}.")
     return (counts >= low).astype(int) + (counts > high)
 
 

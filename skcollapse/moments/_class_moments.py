@@ -9,6 +9,7 @@ from skcollapse._utils.arrays import Rows
 from skcollapse._utils.parallel import row_slices
 from skcollapse.moments._rows import (
     as_array,
+    as_rows,
     check_labels,
     check_weights,
     host_device,
@@ -190,15 +191,15 @@ class ClassMoments(MomentState):
             If shapes do not fit, `y` is not made of valid class indices, or weights
             are negative or not finite.
         """
-        rows: Any = X.detach() if isinstance(X, torch.Tensor) else np.asarray(X)
+        rows: Any = X.detach() if isinstance(X, torch.Tensor) else as_rows("X", X)
         if rows.ndim != 2 or rows.shape[1] != self.n_features:
             raise ValueError(
                 f"X must have the shape (n_samples, {self.n_features}), got "
                 f"{tuple(rows.shape)}."
             )
         device = host_device(rows)
-        labels = check_labels(as_array(y, device), len(rows), self.n_classes)
-        weights = as_array(sample_weight, device)
+        labels = check_labels(as_array(y, device, "y"), len(rows), self.n_classes)
+        weights = as_array(sample_weight, device, "sample_weight")
         if weights is not None:
             weights = check_weights(weights, len(rows))
 
@@ -238,13 +239,13 @@ class ClassMoments(MomentState):
             If it does not fit.
         """
         if not isinstance(other, ClassMoments):
-            raise TypeError(f"Only ClassMoments can be merged, got {other!r}.")
+            raise TypeError(f"other must be ClassMoments; got {other!r}.")
         for name in ("n_classes", "n_features"):
             ours, theirs = getattr(self, name), getattr(other, name)
             if ours != theirs:
                 raise ValueError(
-                    f"Moments with different {name} cannot be merged: {ours} and "
-                    f"{theirs}."
+                    f"Moments with different {name} cannot be merged: {ours} and, in "
+                    f"other, {theirs}."
                 )
         if self.gathers != other.gathers:
             raise ValueError(

@@ -15,6 +15,7 @@ from skcollapse.moments._class_moments import ClassMoments
 from skcollapse.moments._rows import (
     add_class_sums,
     as_array,
+    as_rows,
     check_labels,
     check_weights,
     host_device,
@@ -113,7 +114,7 @@ class RowMoments:
         self, X: Rows, y: Rows, n_classes: int, sample_weight: Rows | None = None
     ) -> None:
         self.n_classes = check_integer("n_classes", n_classes, 1)
-        self._X: Any = X.detach() if isinstance(X, Tensor) else np.asarray(X)
+        self._X: Any = X.detach() if isinstance(X, Tensor) else as_rows("X", X)
         if self._X.ndim != 2:
             raise ValueError(
                 "X must have the shape (n_samples, n_features), got "
@@ -121,8 +122,8 @@ class RowMoments:
             )
         self.n_features = check_integer("n_features", self._X.shape[1], 1)
         self._device = host_device(self._X)
-        labels = check_labels(as_array(y, None), len(self._X), self.n_classes)
-        weights = as_array(sample_weight, None)
+        labels = check_labels(as_array(y, None, "y"), len(self._X), self.n_classes)
+        weights = as_array(sample_weight, None, "sample_weight")
         # None stands for all rows, so that these are never copied.
         self._kept = None
         if weights is not None:

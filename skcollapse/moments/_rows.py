@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skcollapse._utils.arrays import to_numpy
+from skcollapse._utils.arrays import reject_dataset, to_numpy
 from skcollapse._utils.gram import gram
 from skcollapse._utils.parallel import one_thread, row_slices
 
@@ -25,13 +25,25 @@ _BAG = 64
 _BAGS = 256
 
 
-def as_array(values: Any, device: torch.device | None) -> Any:
+def as_array(values: Any, device: torch.device | None, name: str = "values") -> Any:
     """Return an array-like or tensor on a device; None stands for a NumPy array."""
     if values is None:
         return None
     if device is not None:
         return torch.as_tensor(values, device=device)
-    return np.asarray(to_numpy(values))
+    return as_rows(name, to_numpy(values))
+
+
+def as_rows(name: str, values: Any) -> np.ndarray:
+    """Return an array, or raise ValueError if rows differ in length."""
+    reject_dataset(values)
+    try:
+        rows = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array; got {values!r}.") from error
+    if rows.dtype.kind == "c":
+        raise ValueError(f"{name} must hold real numbers; got {rows.dtype}.")
+    return rows
 
 
 def host_device(X: Any) -> torch.device | None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from skcollapse._utils.checks import check_integer
+from skcollapse._utils.checks import check_integer, check_switch
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class RandomCropFlip:
     def __post_init__(self):
         """Check the parameters."""
         check_integer("padding", self.padding, 0)
+        check_switch("flip", self.flip)
 
     def __call__(
         self, images: Tensor, generator: torch.Generator | None = None

@@ -136,7 +136,7 @@ class MLP(BaseEstimator):
 
     def _sizes(self):
         sizes = self.hidden_layer_sizes
-        if isinstance(sizes, str) or not np.iterable(sizes):
+        if isinstance(sizes, str | bytes) or not np.iterable(sizes):
             return [sizes]
         return list(sizes)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from skcollapse._utils.arrays import resolve_classes, to_numpy
-from skcollapse.extract import Features, iter_features, last_linear
+from skcollapse.extract import Features, check_loader, iter_features, last_linear
 from skcollapse.measures import batch_agreement
 from skcollapse.moments import ClassMoments
 from skcollapse.scorer._checks import streamed_scatter
@@ -75,6 +75,7 @@ def network_moments(
     layer, and as the row numbers of the head. Returns moments, head, classes, and the
     agreement of each class.
     """
+    check_loader(loader)
     n_batches = len(loader) if isinstance(loader, Sized) else None
     batches = iter(loader)
     first = next(batches, None)

@@ -36,7 +36,10 @@ def resolve_head(classifier: Any) -> Head | None:
         coef, intercept = classifier
     else:
         coef, intercept = classifier, None
-    coef = np.atleast_2d(as_float64("classifier", coef))
+    coef = as_float64("classifier", coef)
+    if coef.ndim == 0:
+        raise ValueError(f"classifier must hold class vectors; got {classifier!r}.")
+    coef = np.atleast_2d(coef)
     if intercept is None:
         intercept = np.zeros(len(coef))
     # A linear classifier without a bias has the intercept 0.
@@ -131,6 +134,6 @@ def transformed(estimator: Any, X: Any) -> Any:
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
         return estimator[:-1].transform(X)
     raise TypeError(
-        f"{estimator!r} has no transform: there are no features to measure. Put the "
-        "transformer before it into a Pipeline."
+        f"estimator={estimator!r} has no transform: there are no features to measure. "
+        "Put the transformer before it into a Pipeline."
     )

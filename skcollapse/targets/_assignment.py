@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import quadratic_assignment
-from sklearn.utils import check_random_state
 
 from skcollapse._utils.numbers import as_float64, check_finite_rows
+from skcollapse._utils.random_state import resolve_random_state
 from skcollapse._utils.types import Seed
 from skcollapse.targets._frames import check_vectors
 
@@ -156,7 +156,7 @@ def assign_code(
     orders = [np.arange(n_classes)]
     # Equal weights everywhere are a good start for most codes, and a saddle point for
     # those whose vectors look all alike. SciPy wants a generator.
-    rng = np.random.default_rng(check_random_state(random_state).randint(2**31))
+    rng = np.random.default_rng(resolve_random_state(random_state).randint(2**31))
     starts = ["barycenter"] + ["randomized"] * min(_CLASSES // n_classes, _STARTS)
     for start in starts:
         options = {"maximize": True, "P0": start, "rng": rng}

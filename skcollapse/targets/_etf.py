@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import svd
-from sklearn.utils import check_random_state
 
 from skcollapse._utils.checks import check_integer
+from skcollapse._utils.random_state import resolve_random_state
 from skcollapse._utils.types import Counts, Seed
 from skcollapse.targets._frames import (
     centred_frame,
@@ -67,7 +67,7 @@ def simplex_etf(
     """
     n_classes = check_integer("n_classes", n_classes, 2)
     n_components = check_n_components(n_components, n_classes)
-    etf = centred_frame(n_classes, n_components, check_random_state(random_state))
+    etf = centred_frame(n_classes, n_components, resolve_random_state(random_state))
     etf *= np.sqrt(n_classes / (n_classes - 1))
     return etf
 

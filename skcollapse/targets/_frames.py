@@ -31,7 +31,7 @@ def check_n_components(n_components: int | None, n_classes: int) -> int:
 def check_vectors(name: str, values: ArrayLike, advice: str) -> np.ndarray:
     """Return finite vectors of at least two classes in float64, or raise."""
     vectors = as_float64(name, values)
-    if vectors.ndim != 2 or len(vectors) < 2:
+    if vectors.ndim != 2 or len(vectors) < 2 or not vectors.size:
         raise ValueError(
             f"{name} must hold one row for each of at least two classes, got an array "
             f"of shape {vectors.shape}."

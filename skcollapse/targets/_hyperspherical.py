@@ -1,9 +1,9 @@
 """Maximally uniform codes on the sphere, for any number of classes and dimensions."""
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from skcollapse._utils.checks import check_choice, check_integer, check_number, is_auto
+from skcollapse._utils.random_state import resolve_random_state
 from skcollapse._utils.types import Counts, Seed
 from skcollapse.targets._codes import is_known_optimum, starts, symmetric_code
 from skcollapse.targets._descent import cosines_of, minimise, polish
@@ -201,7 +201,7 @@ def hyperspherical_code(
         n_starts = int(np.clip(_AUTO_PAIRS // n_classes**2, 1, _AUTO_STARTS))
     else:
         n_starts = check_integer("n_init", n_init, 1, also=("auto",))
-    rng = check_random_state(random_state)
+    rng = resolve_random_state(random_state)
     if n_classes <= n_components + 1:
         return simplex_etf(n_classes, n_components, random_state=rng)
     turn = haar_frame(n_components, n_components, rng)

@@ -7,10 +7,10 @@ from scipy.linalg import norm, svd
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 
 from skcollapse._utils.checks import check_number
 from skcollapse._utils.numbers import check_class_counts
+from skcollapse._utils.random_state import resolve_random_state
 from skcollapse._utils.types import Counts, Seed
 from skcollapse.targets._frames import centred_frame, check_n_components
 from skcollapse.targets._target import ClassGeometry, Target
@@ -122,7 +122,7 @@ def seli(
     n_classes = len(counts)
     n_components = check_n_components(n_components, n_classes)
     ridge = check_number("ridge", ridge, 0)
-    frame = centred_frame(n_classes, n_components, check_random_state(random_state))
+    frame = centred_frame(n_classes, n_components, resolve_random_state(random_state))
     # Logits of the class means, each column times the root of its class size.
     logits = (np.eye(n_classes) - 1 / n_classes) * np.sqrt(counts)
     if ridge > 0:
