@@ -234,7 +234,7 @@ def test_seli_geometry_is_as_predicted(ridge):
     grams = display.grams_
     assert_allclose(grams["class means"], grams["means of SELI"], atol=1e-8)
     assert_allclose(grams["classifier"], grams["classifier of SELI"], atol=1e-8)
-    with pytest.raises(ValueError, match="a number for each of the 4 classes"):
+    with pytest.raises(ValueError, match="a size for each of the 4 classes"):
         GramDisplay(means, counts[:3]).plot()
 
 
@@ -285,7 +285,7 @@ def test_predictions_of_labels():
     with pytest.raises(ValueError, match="a number for each of the 3 classes"):
         draw(true, predicted, class_counts=[1, 2])
     with pytest.raises(
-        ValueError, match="class_counts must be positive and finite, got"
+        ValueError, match="class_counts must hold a positive number"
     ):
         draw(true, predicted, class_counts=[0, 1, 2])
 
