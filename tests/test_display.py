@@ -284,9 +284,7 @@ def test_predictions_of_labels():
     assert_array_equal(display.points_.get_xdata(), [1, 2])
     with pytest.raises(ValueError, match="a number for each of the 3 classes"):
         draw(true, predicted, class_counts=[1, 2])
-    with pytest.raises(
-        ValueError, match="class_counts must hold a positive number"
-    ):
+    with pytest.raises(ValueError, match="class_counts must hold a positive number"):
         draw(true, predicted, class_counts=[0, 1, 2])
 
 

@@ -641,9 +641,13 @@ def test_rows_and_stream_agree(problem, values, threads):
         patch.setattr(f"{ROOM}._row_moments._BLOCK_VALUES", values)
         patch.setattr(f"{ROOM}._row_moments._SUMMED_VALUES", values)
         patch.setattr(_parallel, "_SMALL", 0)
-        patch.setattr(torch, "get_num_threads", lambda: threads)
-        rows = RowMoments(X, y, K, weights)
-        _ = rows.class_scatter_trace
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            rows = RowMoments(X, y, K, weights)
+            _ = rows.class_scatter_trace
+        finally:
+            torch.set_num_threads(before)
     assert_same(rows, streamed(X, y, weights))
     assert_array_equal(rows.sizes, np.bincount(y[weights > 0], minlength=K))
 

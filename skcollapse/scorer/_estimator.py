@@ -1,7 +1,7 @@
 """An estimator that measures: neural collapse behind scikit-learn's interface."""
 
 from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,13 +24,6 @@ from skcollapse.scorer._rows import (
     resolve_head,
 )
 from skcollapse.scorer._scoring import RowScorer
-
-
-class _Summary(NamedTuple):
-    """What is kept of moments that do not go on."""
-
-    counts: np.ndarray
-    means: np.ndarray
 
 
 class NeuralCollapseScorer(DocLinked, RowScorer):
@@ -164,7 +157,7 @@ class NeuralCollapseScorer(DocLinked, RowScorer):
             moments = compute_moments(rows, labels, weight, self.classes_)
             inputs = make_inputs(self, moments, head)
             report = make_report(inputs, self.classes_, moments.sizes, self.split)
-        self._accept(_Summary(moments.counts, moments.means), report)
+        self._accept(moments, report)
         return self
 
     @unchanged_on_error
@@ -235,7 +228,7 @@ class NeuralCollapseScorer(DocLinked, RowScorer):
         # What scikit-learn checks other rows against.
         like = np.empty((1, moments.n_features))
         validate_data(self, like, reset=True, skip_check_array=True)
-        self._accept(_Summary(moments.counts, moments.means), report, head)
+        self._accept(moments, report, head)
         return self
 
     @unchanged_on_error
@@ -268,7 +261,7 @@ class NeuralCollapseScorer(DocLinked, RowScorer):
         """
         check_parameters(self, has_classifier=self.classifier is not None)
         streamed = getattr(self, "_moments", None)
-        anew = not isinstance(streamed, ClassMoments)
+        anew = streamed is None
         rows, labels, weight = self._check_rows(X, y, sample_weight, reset=anew)
         known = getattr(self, "classes_", None)
         if anew and classes is not None:
@@ -277,7 +270,7 @@ class NeuralCollapseScorer(DocLinked, RowScorer):
         indices = class_indices(labels, self.classes_, weight)
         counted = rows if weight is None else rows[weight > 0]
         assert_all_finite(counted, input_name="X")
-        if not isinstance(streamed, ClassMoments):
+        if streamed is None:
             shape = len(self.classes_), rows.shape[1]
             scatter = streamed_scatter(self.scatter, *shape)
             streamed = ClassMoments(*shape, scatter=scatter)
@@ -298,15 +291,21 @@ class NeuralCollapseScorer(DocLinked, RowScorer):
     @property
     def class_counts_(self) -> np.ndarray:
         """Sum of the sample weights of each class."""
-        return np.asarray(self._moments.counts)
+        return self._counts_and_means[0]
 
     @property
     def centres_(self) -> np.ndarray:
         """Class means; NaN for classes without samples."""
-        return np.asarray(self._moments.means)
+        return self._counts_and_means[1]
+
+    @property
+    def _counts_and_means(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._summary or (self._moments.counts, self._moments.means)
 
     def _accept(
         self, moments: Any, report: CollapseReport | None = None, head: Any = None
     ) -> None:
-        """Keep what is measured; `ClassMoments` go on with the next `partial_fit`."""
-        self._moments, self._report, self._network_head = moments, report, head
+        """Keep what is measured; without a report, rows may be added to it."""
+        self._moments = moments if report is None else None
+        self._summary = None if report is None else (moments.counts, moments.means)
+        self._report, self._network_head = report, head
