@@ -26,10 +26,11 @@ solver : {"auto", "lbfgs_path", "lbfgs", "prototypes", "closed_form", "discrimin
     onto the class means of the target with all classes weighing the same, whatever the
     loss; for class vectors of a simplex also "prototypes", softmax regression that is
     shrunk towards the scores of class means instead of zero, worth a try for many
-    classes of few rows, and "discriminant", shrunk linear discriminant analysis. "auto" lets paths and closed forms compete, or is "lbfgs" if `alpha` is a
-    number. For perceptrons, modules, trained extractors and trained proxies: "adamw" or
-    "sgd" on mini-batches, and without the latter two "lbfgs" on all rows at once;
-    "auto" is "adamw". An object is one of the classes of affine solvers.
+    classes of few rows, and "discriminant", shrunk linear discriminant analysis. "auto"
+    lets paths and closed forms compete, or is "lbfgs" if `alpha` is a number. For
+    perceptrons, modules, trained extractors and trained proxies: "adamw" or "sgd" on
+    mini-batches, and without the latter two "lbfgs" on all rows at once; "auto" is
+    "adamw". An object is one of the classes of affine solvers.
 alpha : float or "auto", default="auto"
     L2 penalty strength on the projector, at least 0, for features scaled as
     ``feature_scaling`` says; for "lbfgs_path" and for losses of directions, the ridge

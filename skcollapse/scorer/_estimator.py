@@ -300,7 +300,8 @@ class NeuralCollapseScorer(DocLinked, RowScorer):
 
     @property
     def _counts_and_means(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._summary or (self._moments.counts, self._moments.means)
+        moments = self._moments
+        return self._summary if moments is None else (moments.counts, moments.means)
 
     def _accept(
         self, moments: Any, report: CollapseReport | None = None, head: Any = None
