@@ -5,6 +5,7 @@ rest is JSON in its header, beside a digest of everything. Nothing is pickled.
 """
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -75,9 +76,9 @@ def write_checkpoint(
     data = torch_files.save(tensors, {_META: text, _DIGEST: _digest(tensors, text)})
     if _header_size(data) > _MOST_HEADER:
         raise ValueError(f"There are too many tensors for one file: {len(tensors)}.")
-    written = _beside(path, ".tmp")
-    # Of a writer that was killed, or a link of somebody else.
-    written.unlink(missing_ok=True)
+    _remove_leftovers(path)
+    # Names of one's own, so that several processes may write at once.
+    written, before = (_beside(path, f".{os.getpid()}.{n}.tmp") for n in range(2))
     try:
         with written.open("xb") as file:
             file.write(data)
@@ -86,11 +87,18 @@ def write_checkpoint(
         # A damaged file must not take the place of a whole one.
         with contextlib.suppress(FileNotFoundError, DamagedCheckpoint):
             read_file(path)
-            os.replace(path, _beside(path, ".previous"))
+            # A second name, so that there is a whole file by the first all the time;
+            # some file systems know no second names.
+            try:
+                os.link(path, before)
+            except OSError:
+                before = path
+            os.replace(before, _beside(path, ".previous"))
         os.replace(written, path)
-    except BaseException:
+    finally:
         written.unlink(missing_ok=True)
-        raise
+        if before != path:
+            before.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 
@@ -157,7 +165,7 @@ def exclusive(path: str | PathLike[str]) -> Iterator[None]:
     try:
         if not path.parent.is_dir():
             raise OSError("there is no such folder")
-        for file in (path, _beside(path, ".previous"), _beside(path, ".tmp")):
+        for file in (path, _beside(path, ".previous")):
             if file.is_dir():
                 raise OSError(f"{file.name} is a folder")
         lock.acquire(blocking=False)
@@ -191,6 +199,24 @@ def _safetensors() -> Any:
 
 def _header_size(data: bytes) -> int:
     return int.from_bytes(data[:8], "little")
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what writers left that were killed."""
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*.tmp"):
+        pid = left.name.removeprefix(path.name).split(".")[1]
+        if pid.isdigit() and (int(pid) == os.getpid() or not _is_running(int(pid))):
+            left.unlink(missing_ok=True)
+
+
+def _is_running(pid: int) -> bool:
+    if os.name != "posix":  # there, to ask would be to kill
+        return True
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
+    return True
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -108,6 +108,9 @@ class NeuralCollapseScorer(DocLinked, RowScorer):
 
     _report: CollapseReport | None
 
+    _moments: Any
+    _summary: Any
+
     def __init__(
         self,
         classifier: Any = None,
