@@ -94,8 +94,8 @@ temperature_ : float
     are any.
 selection_results_ : dict of ndarrays or None
     What was compared, a row for each candidate: "feature_scaling", "projector",
-    "solver", "alpha", "prior_adjustment", "n_iter", "log_loss" (class-balanced, on
-    held-out rows), "inverse_temperature" and "weight", the share of the average.
+    "solver", "alpha", "prior_adjustment", "pull", "n_iter", "log_loss" (class-balanced,
+    on held-out rows), "inverse_temperature" and "weight", the share of the average.
 n_iter_ : int
     Number of iterations or epochs.
 loss_curve_ : list of float
