@@ -440,6 +440,7 @@ def test_progress_and_scores_inside_a_grid_search(capsys):
     assert_all_bars_are_full(capsys.readouterr().out)
 
 
+@pytest.mark.slow  # two searches, each with workers that import torch
 @needs_callbacks
 def test_progress_and_scores_of_workers():
     pytest.importorskip("rich")

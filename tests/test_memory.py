@@ -69,7 +69,9 @@ def test_other_rows_and_kernels_share_nothing(tmp_path, change):
     np.testing.assert_array_equal(within.predict_proba(X), without.predict_proba(X))
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize(
+    "backend", [pytest.param("loky", marks=pytest.mark.slow), "threading"]
+)
 def test_workers_share(tmp_path, backend):
     def search(memory):
         model = ETFClassifier(memory=memory, random_state=0)
