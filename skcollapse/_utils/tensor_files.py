@@ -135,14 +135,16 @@ def read_file(path: str | PathLike[str]) -> Checkpoint:
         # Of a pipe one would wait for the other end.
         if not path.is_file():
             raise ValueError("it is no regular file")
+        # Opened once: by the next time it may be another file.
         with path.open("rb") as opened:
-            if _header_size(opened.read(8)) > _MOST_HEADER:
+            size = _header_size(opened.read(8))
+            if size > _MOST_HEADER:
                 raise ValueError("its header is too long")
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            # Copies: the file may be replaced while they are in use.
-            names = file.keys()
-            tensors = {name: file.get_tensor(name).clone() for name in names}
+            opened.seek(0)
+            data = opened.read()
+        loaded = safetensors.torch.load(data)
+        header = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+        tensors = {name: tensor.clone() for name, tensor in loaded.items()}
         text, digest = header[_META], header[_DIGEST]
         if _digest(tensors, text) != digest:
             raise ValueError("its digest is that of other data")
