@@ -472,6 +472,8 @@ def test_progress_of_a_search_in_a_pipeline(capsys):
 # --- without callbacks -------------------------------------------------------------
 
 
+# Directions have no minimum where rows can be separated.
+@pytest.mark.filterwarnings("ignore:L-BFGS stopped at max_iter")
 @over(FOLLOWED)
 def test_verbose_prints_a_line_for_each_iteration(estimator, capsys):
     model = clone(estimator).set_params(verbose=True).fit(X, Y)

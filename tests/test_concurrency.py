@@ -105,7 +105,8 @@ def test_predictions_beside_fits_are_of_one_of_them(classifier):
         try:
             while time.monotonic() < stop:
                 for seen, *known in zip(views(model), *expected, strict=True):
-                    assert any(np.array_equal(seen, one) for one in known)
+                    alike = [one for one in known if one.dtype.kind == seen.dtype.kind]
+                    assert any(np.array_equal(seen, one) for one in alike)
         except Exception as error:
             errors.append(error)
 

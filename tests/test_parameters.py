@@ -122,7 +122,7 @@ def test_searches_reach_into_objects(classifier):
         random_state=0,
     )
     grid = {
-        "projector__hidden_layer_sizes": [(4,), (6, 5)],
+        "projector__hidden_layer_sizes": [(4,), (6,)],
         "trainer__mixup_alpha": [0.0, 1.0],
     }
     search = GridSearchCV(model, grid, cv=2, scoring="neg_log_loss").fit(X, Y)

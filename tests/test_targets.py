@@ -488,9 +488,10 @@ def test_ridge_beyond_which_nothing_remains():
         assert np.abs(vectors).max() > 0
 
 
-def test_ridge_warns_when_stopped_early():
-    with pytest.warns(ConvergenceWarning, match="ridge=1e-15 is less accurate"):
-        seli([1e12, 1, 1], ridge=1e-15)
+def test_ridge_warns_when_stopped_early(monkeypatch):
+    monkeypatch.setattr("skcollapse.targets._seli._MAX_ITER", 2)
+    with pytest.warns(ConvergenceWarning, match="ridge=0.001 is less accurate"):
+        seli([100, 20, 5, 1], ridge=1e-3)
 
 
 @pytest.mark.parametrize("ridge", [-1.0, np.nan, np.inf, None, "0.1", True])

@@ -352,7 +352,7 @@ def test_ingredients_train(data, parameters):
         extractor=convolutional(),
         train_extractor=True,
         trainer=Trainer(learning_rate_init=0.02, batch_size=50),
-        max_iter=12,
+        max_iter=20,
         random_state=0,
     ).set_params(**parameters)
     assert model.fit(X, y).score(new, new_y) > 0.5

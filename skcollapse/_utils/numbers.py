@@ -1,5 +1,6 @@
 """Checks of arrays of numbers, without torch: tensors are known by what they do."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,14 @@ def as_float64(name: str, values: Any) -> np.ndarray:
         if hasattr(values, "detach"):
             values = values.detach().cpu()
             values = values.numpy() if values.is_complex() else values.double()
-        array = np.asarray(values)
+        with warnings.catch_warnings():
+            # Older versions of NumPy make objects of ragged lists, with a warning.
+            warnings.simplefilter("error")
+            array = np.asarray(values)
         if array.dtype.kind in "cmM":
             raise TypeError(f"{array.dtype} is no real number")
         return array.astype(np.float64, copy=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, Warning) as error:
         raise ValueError(f"{name} must hold numbers; got {values!r}.") from error
 
 

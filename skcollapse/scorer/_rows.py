@@ -115,7 +115,9 @@ def class_indices(
         indices, unknown = y, (y < 0) | (y >= len(classes))
     else:
         indices = np.searchsorted(classes, y).clip(0, len(classes) - 1)
-        unknown = classes[indices] != y
+        unknown = np.ones(len(y), dtype=bool)
+        if (classes.dtype.kind in "US") == (y.dtype.kind in "US"):
+            unknown = classes[indices] != y
     if not unknown.any():
         return indices
     counted = unknown if weight is None else unknown & (weight > 0)
