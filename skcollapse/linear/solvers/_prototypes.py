@@ -114,6 +114,7 @@ class _Objective:
         scale = torch.outer(values, curvature) + max(self.alpha, smallest)
         self.scale = torch.cat([scale, curvature[None]]).sqrt().cpu().numpy()
         self.log_frequency = problem.tensor(frequency.log())
+        self.weight = problem.weight
         on_host = problem.features.device.type == "cpu"
         self.step = _ROWS_AT_ONCE if on_host else len(problem.y)
 
@@ -145,7 +146,7 @@ class _Objective:
 
     def _sum(self, coef, intercept):
         """Return the loss and its slopes by intercept and coef.T as one vector."""
-        features, y, weight = self.problem.features, self.problem.y, self.problem.weight
+        features, y, weight = self.problem.features, self.problem.y, self.weight
         gap = self.pull * self.prototypes.own_gap
         least = torch.finfo(features.dtype).tiny / torch.finfo(features.dtype).eps
 
