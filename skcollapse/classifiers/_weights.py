@@ -195,16 +195,22 @@ def _state(estimator: Any, file: WeightFile) -> dict[str, Any]:
         check_choice(name, meta.get(name), (False, True))
     target = file.array("target", "classes components")
     check_choice("projection", meta.get("projection"), READERS)
-    fitted = Fitted(
-        projection=READERS[meta["projection"]](file, estimator.projector),
-        target=target,
-        target_means=file.array("target_means", "classes components"),
-        temperature=float(file.array("temperature", be="positive and finite")),
-        loss_curve=file.array("loss_curve", "iterations").tolist(),
-        n_iter=int(file.array("n_iter", "", (torch.int64,))),
-        validation_scores=_listed(file.optional("validation_scores", "epochs")),
-        unit_features=bool(file.array("unit_features", "", (torch.bool,))),
-    )
+    read: dict[str, Any] = {
+        "projection": READERS[meta["projection"]](file, estimator.projector),
+        "target": target,
+        "target_means": file.array("target_means", "classes components"),
+        "temperature": float(file.array("temperature", be="positive and finite")),
+        "loss_curve": file.array("loss_curve", "iterations").tolist(),
+        "n_iter": int(file.array("n_iter", "", (torch.int64,))),
+        "validation_scores": _listed(file.optional("validation_scores", "epochs")),
+        "unit_features": bool(file.array("unit_features", "", (torch.bool,))),
+    }
+    try:
+        # Finite numbers can have products that are not.
+        with np.errstate(over="raise", invalid="raise"):
+            fitted = Fitted(**read)
+    except FloatingPointError as error:
+        raise ValueError("its numbers are so large that scores overflow") from error
     classes = file.labels("classes_", "classes", objects=meta["objects"])
     try:
         distinct = len(classes) > 1 and np.array_equal(np.unique(classes), classes)
