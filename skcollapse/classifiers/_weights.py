@@ -205,12 +205,12 @@ def _state(estimator: Any, file: WeightFile) -> dict[str, Any]:
         "validation_scores": _listed(file.optional("validation_scores", "epochs")),
         "unit_features": bool(file.array("unit_features", "", (torch.bool,))),
     }
-    try:
-        # Finite numbers can have products that are not.
-        with np.errstate(over="raise", invalid="raise"):
-            fitted = Fitted(**read)
-    except FloatingPointError as error:
-        raise ValueError("its numbers are so large that scores overflow") from error
+    with np.errstate(over="ignore", invalid="ignore"):
+        fitted = Fitted(**read)
+    # Finite numbers can have products that are not; only scales may be infinite.
+    products = _tensors(fitted.scorer, "scorer").items()
+    if not all(t.isfinite().all() for name, t in products if name[-6:] != ".scale"):
+        raise ValueError("its numbers are so large that scores overflow")
     classes = file.labels("classes_", "classes", objects=meta["objects"])
     try:
         distinct = len(classes) > 1 and np.array_equal(np.unique(classes), classes)
